@@ -1,0 +1,2 @@
+//! The `chartward` binary.
+fn main() {}
