@@ -1,0 +1,3 @@
+//! What FHIR says: its types, elements, search parameters and compartments.
+
+pub mod tables;
