@@ -1,1 +1,3 @@
 //! Decisions and masks.
+
+pub mod source;
