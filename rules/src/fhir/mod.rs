@@ -1,3 +1,4 @@
-//! What FHIR says: its types, elements, search parameters and compartments.
+//! What FHIR says: its types, elements, search parameters, compartments and security labels.
 
+pub mod labels;
 pub mod tables;

@@ -94,7 +94,13 @@ impl Reducer<'_> {
         for path in &paths {
             self.check(path)?;
         }
-        let to = targets(&strings(&param["target"]));
+        let mut to = strings(&param["target"]);
+        let all = self.definitions.resources();
+        // no reference leads to Parameters, so the definitions leave it out of "any"
+        if all.iter().all(|t| *t == "Parameters" || to.contains(t)) {
+            to = vec!["Resource"];
+        }
+        let to = targets(&to);
         let mut lines = vec![format!("{code} {kind} {}{to}", paths.join(" "))];
         for (code, paths) in parts {
             lines.push(format!("  {code} {}", paths.join(" ")));

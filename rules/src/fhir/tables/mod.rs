@@ -161,7 +161,7 @@ pub struct Param {
     pub kind: ParamKind,
     /// What it reads, never less. No path at all: what it reads is not known, which is anything.
     pub paths: Vec<ParamPath>,
-    /// Types that a reference parameter may point at.
+    /// Types that a reference parameter may point at; `Resource`: any type.
     pub targets: Vec<&'static str>,
     /// The parts of a composite, in the order of its `$`-separated values.
     pub components: Vec<Component>,
