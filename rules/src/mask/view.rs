@@ -45,9 +45,15 @@ pub(crate) struct Node {
     pub(crate) keys: Keys,
     /// Whether members that the tables don't know stay.
     pub(crate) keeps_unknown: bool,
-    /// Members put at the object's end: absent reasons of hidden mandatory elements, and the
-    /// mark in `meta`. Without surrounding commas; empty where there is none.
-    pub(crate) append: Vec<u8>,
+    /// Mandatory elements that the view may take away.
+    pub(crate) required: Vec<Required>,
+}
+
+/// A mandatory element: where none of its keys stays, `bytes` (a member) stands for it.
+#[derive(Debug)]
+pub(crate) struct Required {
+    pub(crate) children: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -78,8 +84,6 @@ pub(crate) enum Act {
     Modifiers(NodeId),
     /// `meta` of the resource; the mark goes into it.
     Meta(NodeId),
-    /// `meta.security`, shown: the mark goes to the array's end.
-    Marked(NodeId),
     /// `contained`: each under its own type.
     Contained,
     /// A resource inside (`Bundle.entry.resource`): a row of its own; refused, the object around it goes.
