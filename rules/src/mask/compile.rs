@@ -148,6 +148,9 @@ impl Build<'_> {
                 self.require(element, first, &children, &mut required);
             }
         }
+        if place == Place::Meta {
+            mark_security(&mut children);
+        }
         self.fill(id, children, required);
         id
     }
@@ -258,7 +261,9 @@ impl Build<'_> {
             "Narrative" => Act::Cut,
             "Extension" if element.modifier => Act::Modifiers(self.full(structure)),
             "Extension" => Act::Extensions(self.full(structure)),
-            "Meta" if element.name == "meta" => Act::Meta(self.full(structure)),
+            "Meta" if element.name == "meta" => {
+                Act::Meta(self.partial(structure, &[Pos::All], Place::Meta))
+            }
             _ => Act::Enter(self.full(structure)),
         }
     }
@@ -322,6 +327,14 @@ impl Build<'_> {
 
 fn push(children: &mut Vec<Child>, key: &str, act: Act) {
     children.push(Child { key: key.as_bytes().into(), act });
+}
+
+fn mark_security(children: &mut [Child]) {
+    for child in children.iter_mut().filter(|c| *c.key == *b"security") {
+        if let Act::Enter(node) = child.act {
+            child.act = Act::Marked(node);
+        }
+    }
 }
 
 fn stays(element: &Element, copies: u8) -> bool {

@@ -33,11 +33,11 @@ pub(crate) struct Slot {
 
 /// One value found: the question, which object it was in, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct Finding<'a> {
     pub(crate) slot: Slot,
     /// Position of the innermost object that holds it: parts of one object share it.
     pub(crate) object: usize,
-    pub(crate) text: Box<str>,
+    pub(crate) text: std::borrow::Cow<'a, str>,
 }
 
 impl Probe {

@@ -84,6 +84,8 @@ pub(crate) enum Act {
     Modifiers(NodeId),
     /// `meta` of the resource; the mark goes into it.
     Meta(NodeId),
+    /// `meta.security` where it is shown: the mark joins its items.
+    Marked(NodeId),
     /// `contained`: each under its own type.
     Contained,
     /// A resource inside (`Bundle.entry.resource`): a row of its own; refused, the object around it goes.
