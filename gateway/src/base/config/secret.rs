@@ -128,15 +128,19 @@ fn make(path: &Path) -> io::Result<Secret> {
     }
     let mut key = [0; 32];
     rand::fill(&mut key).map_err(|_| io::Error::other("no randomness"))?;
-    // create_new: two that start at once must not seal with different keys
+    // whole or not at all: a file cut short would stop every later start
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)?;
+        .open(&draft)?;
     file.write_all(URL_SAFE_NO_PAD.encode(key).as_bytes())?;
     file.sync_all()?;
-    Ok(Secret::new(key))
+    // a link, unlike a rename, never replaces the key of another that starts now
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    linked.map(|()| Secret::new(key))
 }
 
 fn decode(text: &[u8]) -> Option<Secret> {
@@ -169,6 +173,8 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
+        let files = fs::read_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(files.count(), 1, "no draft stays");
         fs::write(&path, "short").unwrap();
         assert_eq!(
             handles.open().unwrap_err().kind(),
