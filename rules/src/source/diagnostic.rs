@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
 use serde_json::json;
 
 use super::{Source, Span};
@@ -56,11 +56,9 @@ impl Diagnostic {
         let snippet = Snippet::source(self.source.text())
             .path(self.source.name())
             .annotation(AnnotationKind::Primary.span(self.drawable()));
-        let mut report = vec![level.primary_title(&*self.message).element(snippet)];
+        let mut report = vec![level.primary_title(clean(&self.message)).element(snippet)];
         if let Some(help) = &self.help {
-            report.push(annotate_snippets::Group::with_title(
-                Level::HELP.secondary_title(&**help),
-            ));
+            report.push(Group::with_title(Level::HELP.secondary_title(clean(help))));
         }
         Renderer::plain().render(&report).trim_end().to_owned()
     }
@@ -94,12 +92,21 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (line, column) = self.position();
         let (name, severity) = (self.source.name(), self.severity.name());
-        write!(f, "{name}:{line}:{column}: {severity}: {}", self.message)?;
+        write!(
+            f,
+            "{name}:{line}:{column}: {severity}: {}",
+            clean(&self.message)
+        )?;
         match &self.help {
-            Some(help) => write!(f, " ({help})"),
+            Some(help) => write!(f, " ({})", clean(help)),
             None => Ok(()),
         }
     }
+}
+
+/// A key may hold an escape sequence; a terminal must not see it.
+fn clean(text: &str) -> String {
+    normalize_untrusted_str(text)
 }
 
 /// All findings, of one source or of several.

@@ -289,6 +289,20 @@ impl<'r> Table<'r> {
         tables
     }
 
+    /// An array of tables that must be there and hold at least one.
+    pub fn required_tables(&mut self, key: &'static str) -> Vec<Table<'r>> {
+        let help = format!("write `[[{}]]`", self.dotted(key));
+        match self.entry(key) {
+            None => self.error_with_help(self.span, format!("missing key `{key}`"), help),
+            Some((_, value)) => {
+                if value.get_ref().as_array().is_some_and(|a| a.is_empty()) {
+                    self.error(value.span().into(), format!("`{key}` is empty"));
+                }
+            }
+        }
+        self.tables(key)
+    }
+
     /// A table whose keys are names of the user's choice and whose values are
     /// strings, in the order of the text.
     pub fn map(&mut self, key: &'static str) -> Option<Spanned<Vec<Named<Spanned<String>>>>> {

@@ -106,6 +106,34 @@ fn tables_of_every_spelling_are_read() {
 }
 
 #[test]
+fn required_tables_are_there_and_not_none() {
+    for (text, expected) in [
+        ("", "1:1: error: missing key `role` (write `[[role]]`)"),
+        ("role = []", "1:8: error: `role` is empty"),
+        (
+            "role = [1]",
+            "1:9: error: `role` must be an array of tables, found an integer",
+        ),
+    ] {
+        let (_, lines) = check(text, |t| Some(t.required_tables("role").len()));
+        assert_eq!(lines, [format!("x.toml:{expected}")]);
+    }
+}
+
+#[test]
+fn control_characters_of_a_text_never_reach_a_terminal() {
+    let text = "\"\\u001b[31m\" = 1\n";
+    let outcome = read(&Source::new("x.toml", text), |_| Some(()));
+    for told in [
+        outcome.diagnostics.render(),
+        outcome.diagnostics.iter().map(|d| d.to_string()).collect(),
+    ] {
+        assert!(told.contains("unknown key"), "{told}");
+        assert!(!told.contains('\u{1b}'), "{told:?}");
+    }
+}
+
+#[test]
 fn maps_take_any_name_and_only_strings() {
     let (value, lines) = check("map = { RN = 'nurse', x = 1 }", |t| t.map("map"));
     let value = value.map(|map| map.value).unwrap_or_default();
