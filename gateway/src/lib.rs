@@ -1,1 +1,4 @@
 //! gateway
+
+pub mod base;
+pub mod cli;

@@ -1,0 +1,3 @@
+//! What every other part stands on.
+
+pub mod journal;
