@@ -97,3 +97,67 @@ fn unprinted(error: &io::Error, err: &mut dyn Write) -> u8 {
     let _ = writeln!(err, "error: can't write the output: {error}");
     UNUSABLE
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use chartward_rules::proof::Entry;
+
+    use super::*;
+    use crate::base::journal::{Durability, Journal, Options};
+
+    type Command = fn(&Path, &mut dyn Write, &mut dyn Write) -> u8;
+
+    fn run(command: Command, directory: &Path) -> (u8, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = command(directory, &mut out, &mut err);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (code, text(out), text(err))
+    }
+
+    #[tokio::test]
+    async fn audit_tells_what_holds_what_is_wrong_and_what_is_no_journal() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("journal");
+        assert_eq!(run(verify, &directory).0, UNUSABLE);
+        assert_eq!(run(show, &directory).0, UNUSABLE);
+
+        let options = Options::new(&directory, Durability::Write, "test-node");
+        let journal = Journal::open(options).unwrap();
+        let recorder = journal.recorder();
+        tokio::spawn(recorder.run());
+        for json in [r#"{"time":"2026-03-01T10:00:00.000Z"}"#, "{}"] {
+            let entry = Entry::own(json.as_bytes().to_vec());
+            recorder.commit(entry).await.unwrap();
+        }
+        assert!(journal.close(Duration::from_secs(5)));
+
+        let (code, out, err) = run(verify, &directory);
+        assert_eq!((code, &*err), (HOLDS, ""));
+        assert!(out.contains("records     2\n"), "{out}");
+        assert!(out.contains("chain head  "), "{out}");
+        let (code, out, _) = run(show, &directory);
+        assert_eq!(code, HOLDS);
+        let lines = "{\"seq\":0,\"time\":\"2026-03-01T10:00:00.000Z\"}\n{\"seq\":1}\n";
+        assert_eq!(out, lines);
+
+        let segment = directory.join("00000000000000000000.cwj");
+        let mut bytes = fs::read(&segment).unwrap();
+        let last = bytes.len() - 1;
+        let torn = &bytes[..last];
+        fs::write(&segment, torn).unwrap();
+        let (code, out, err) = run(verify, &directory);
+        assert_eq!((code, &*err), (HOLDS, ""));
+        assert!(out.contains("\n-- 109 bytes of record 1 "), "{out}");
+
+        bytes[last] ^= 1;
+        fs::write(&segment, &bytes).unwrap();
+        for command in [verify as Command, show as Command] {
+            let (code, _, err) = run(command, &directory);
+            assert_eq!(code, WRONG);
+            assert!(err.ends_with("record 1: the record's content was changed\n"));
+        }
+    }
+}
