@@ -21,8 +21,8 @@ pub(super) trait Tape: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Drops all beyond `length`.
     fn cut(&mut self, length: u64) -> io::Result<()>;
-    /// Whether any name leads to the file.
-    fn linked(&self) -> io::Result<bool>;
+    /// Its length; `None` if no name leads to the file any more.
+    fn length(&self) -> io::Result<Option<u64>>;
     /// Whether `path` leads to this very file.
     fn is_at(&self, path: &Path) -> bool;
 }
@@ -55,8 +55,9 @@ impl Tape for File {
         self.set_len(length)
     }
 
-    fn linked(&self) -> io::Result<bool> {
-        Ok(rustix::fs::fstat(self)?.st_nlink > 0)
+    fn length(&self) -> io::Result<Option<u64>> {
+        let state = rustix::fs::fstat(self)?;
+        Ok((state.st_nlink > 0).then_some(u64::try_from(state.st_size).unwrap_or(0)))
     }
 
     fn is_at(&self, path: &Path) -> bool {

@@ -21,7 +21,7 @@ mod writer;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -141,12 +141,13 @@ impl Journal {
         let shared = Arc::new(Shared::new(options.queue_bytes));
         let writer = Writer::new(shared.clone(), options, files, lock, resume)?;
         let (alive, ended) = channel::<()>();
-        thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || {
+        thread::Builder::new().name("journal".into()).spawn({
+            let ending = Ending(shared.clone(), alive);
+            move || {
                 writer.run();
-                drop(alive);
-            })?;
+                drop(ending);
+            }
+        })?;
         Ok(Self {
             shared,
             recovery,
@@ -185,6 +186,18 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         self.close(Duration::from_secs(5));
+    }
+}
+
+/// Closes the journal when the writer's thread ends, also if it ends by a panic.
+struct Ending(
+    Arc<Shared>,
+    #[expect(dead_code, reason = "dropped")] Sender<()>,
+);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -188,6 +188,23 @@ impl Shared {
         queue.bytes = queue.bytes.saturating_sub(bytes);
     }
 
+    /// The writer ended: what is still queued is settled, and the cores' runners end.
+    pub(super) fn end(&self) {
+        self.set_state(Health::Closed);
+        let mut queue = held(&self.queue);
+        queue.closing = true;
+        let left = std::mem::take(&mut queue.batches);
+        drop(queue);
+        for batch in left {
+            self.lose(&batch, Unwritten::Closed);
+            batch.slip.wake();
+        }
+        let cores = std::mem::take(&mut *held(&self.cores));
+        for core in cores.iter().filter_map(Weak::upgrade) {
+            core.wake();
+        }
+    }
+
     /// Takes what the cores have collected, and nothing more after it.
     pub(super) fn close(&self) {
         let cores: Vec<_> = held(&self.cores).iter().filter_map(Weak::upgrade).collect();

@@ -55,6 +55,17 @@ struct Segment {
     length: u64,
 }
 
+impl Segment {
+    /// Whether the file is still there, and exactly so long: nobody else cut or wrote it.
+    fn check(&self, length: u64) -> io::Result<()> {
+        match self.tape.length()? {
+            None => Err(gone()),
+            Some(found) if found == length => Ok(()),
+            Some(_) => Err(io::Error::other("another process changed the file")),
+        }
+    }
+}
+
 /// Since when the journal can't be written, and when to try again.
 struct Broken {
     since: Instant,
@@ -116,12 +127,6 @@ impl Writer {
         {
             self.fail("sync", &error);
         }
-        self.shared.set_state(Health::Closed);
-        let cores = std::mem::take(&mut *super::held(&self.shared.cores));
-        for core in cores.iter().filter_map(std::sync::Weak::upgrade) {
-            core.wake();
-        }
-        drop(self.lock);
     }
 
     /// Writes one group and settles it.
@@ -173,12 +178,11 @@ impl Writer {
         if written.is_ok() && self.options.durability == Durability::Fsync {
             written = tape.sync();
         }
-        let linked = written.and_then(|()| tape.linked());
+        let length = self.segment.length + self.group.len() as u64;
+        let there = written.and_then(|()| self.segment.check(length));
         let took = self.shared.leave(entered);
-        if !linked? {
-            return Err(gone());
-        }
-        self.segment.length += self.group.len() as u64;
+        there?;
+        self.segment.length = length;
         let counters = &self.shared.counters;
         counters.last_batch_micros.store(took, Ordering::Relaxed);
         counters.batches.fetch_add(1, Ordering::Relaxed);
@@ -220,10 +224,14 @@ impl Writer {
         match &self.broken {
             None => {
                 let entered = self.shared.enter();
-                let there = self.segment.tape.is_at(&self.segment.path);
+                let segment = &self.segment;
+                let there = match segment.tape.is_at(&segment.path) {
+                    true => segment.check(segment.length),
+                    false => Err(gone()),
+                };
                 self.shared.leave(entered);
-                if !there {
-                    self.fail("find its file", &gone());
+                if let Err(error) = there {
+                    self.fail("find its file", &error);
                 }
             }
             Some(broken) if Instant::now() >= broken.next => {
@@ -274,8 +282,10 @@ impl Writer {
         }
         if self.segment.tape.is_at(&self.segment.path) {
             let mut old = self.files.open(&self.segment.path)?;
-            old.cut(self.segment.length)?;
-            old.sync()?;
+            if old.length()?.is_some_and(|l| l > self.segment.length) {
+                old.cut(self.segment.length)?;
+                old.sync()?;
+            }
         }
         let options = &self.options;
         self.segment = begin(&self.shared, options, &*self.files, self.seq, self.chain)?;
@@ -288,10 +298,9 @@ impl Writer {
         frame(&mut self.group, &line, self.seq, &mut chain);
         self.segment.tape.append(&self.group)?;
         self.segment.tape.sync()?;
-        if !self.segment.tape.linked()? {
-            return Err(gone());
-        }
-        self.segment.length += self.group.len() as u64;
+        let length = self.segment.length + self.group.len() as u64;
+        self.segment.check(length)?;
+        self.segment.length = length;
         self.seq += 1;
         self.chain = chain;
         self.shared.counters.records.fetch_add(1, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::Command;
+use std::sync::Condvar;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::disk::{Disk, Files, Tape};
@@ -12,11 +13,32 @@ use super::*;
 struct Plan {
     fail_append: AtomicBool,
     fail_sync: AtomicBool,
-    /// Appends wait while this is held.
-    gate: Mutex<()>,
+    /// Appends wait while this is shut.
+    gate: Gate,
     appends: AtomicU64,
     /// A tape was used again after it had failed.
     reused: AtomicBool,
+}
+
+#[derive(Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn shut(&self) {
+        *held(&self.shut) = true;
+    }
+
+    fn open(&self) {
+        *held(&self.shut) = false;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        drop(self.opened.wait_while(held(&self.shut), |shut| *shut));
+    }
 }
 
 struct Doubled(Arc<Plan>);
@@ -63,7 +85,7 @@ impl DoubledTape {
 
 impl Tape for DoubledTape {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        drop(held(&self.plan.gate));
+        self.plan.gate.pass();
         self.plan.appends.fetch_add(1, Relaxed);
         let fail = self.plan.fail_append.load(Relaxed);
         if fail {
@@ -83,8 +105,8 @@ impl Tape for DoubledTape {
         self.real.cut(length)
     }
 
-    fn linked(&self) -> io::Result<bool> {
-        self.real.linked()
+    fn length(&self) -> io::Result<Option<u64>> {
+        self.real.length()
     }
 
     fn is_at(&self, path: &Path) -> bool {
@@ -117,12 +139,12 @@ async fn a_receipt_comes_after_the_write() {
     let directory = temporary();
     let (journal, plan) = doubled(options(directory.path()));
     let recorder = running(&journal);
-    let gate = held(&plan.gate);
+    plan.gate.shut();
     let mut commit = Box::pin(recorder.commit(record(0, 100)));
     let early = tokio::time::timeout(Duration::from_millis(300), &mut commit).await;
     assert!(early.is_err(), "a receipt for a record that isn't written");
     assert_eq!(verify(directory.path()).unwrap().records, 0);
-    drop(gate);
+    plan.gate.open();
     commit.await.unwrap();
     assert_eq!(verify(directory.path()).unwrap().records, 1);
 }
@@ -176,7 +198,7 @@ async fn a_disk_that_hangs_makes_commits_late_and_the_journal_not_ready() {
     let (journal, plan) = doubled(options(directory.path()));
     let recorder = running(&journal);
     recorder.commit(record(0, 100)).await.unwrap();
-    let gate = held(&plan.gate);
+    plan.gate.shut();
     let began = Instant::now();
     let first = tokio::spawn(recorder.commit(record(1, 100)));
     let second = tokio::spawn({
@@ -193,7 +215,7 @@ async fn a_disk_that_hangs_makes_commits_late_and_the_journal_not_ready() {
     let (second, took) = second.await.unwrap();
     assert_eq!(second.unwrap_err(), Unwritten::Late);
     assert!(took < Duration::from_secs(2), "{took:?}");
-    drop(gate);
+    plan.gate.open();
     until(&journal, Health::Ready, Duration::from_secs(1)).await;
     recorder.commit(record(3, 100)).await.unwrap();
     assert_eq!(numbers(directory.path()), [0, 1, 2, 3]);
@@ -206,7 +228,7 @@ async fn a_writer_too_far_behind_refuses_more() {
     options.queue_bytes = 10_000;
     let (journal, plan) = doubled(options);
     let recorder = running(&journal);
-    let gate = held(&plan.gate);
+    plan.gate.shut();
     let mut waiting = Vec::new();
     for n in 0..9 {
         waiting.push(recorder.commit(record(n, 1000)));
@@ -219,7 +241,7 @@ async fn a_writer_too_far_behind_refuses_more() {
         assert_eq!(answer.unwrap_err(), Unwritten::Overloaded);
     }
     assert!(began.elapsed() < Duration::from_millis(500));
-    drop(gate);
+    plan.gate.open();
     for commit in waiting {
         commit.await.unwrap();
     }
@@ -265,6 +287,22 @@ async fn a_file_or_directory_gone_while_live_is_noticed_and_healed() {
         let again = Journal::open(options(&directory));
         assert!(matches!(again, Err(OpenError::Busy(_))), "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_file_cut_by_another_is_noticed_before_a_receipt() {
+    let directory = temporary();
+    let journal = Journal::open(options(directory.path())).unwrap();
+    let recorder = running(&journal);
+    recorder.commit(record(0, 100)).await.unwrap();
+    // as `logrotate` does with `copytruncate`
+    fs::write(&files(directory.path())[0], "").unwrap();
+    let answer = recorder.commit(record(1, 100)).await;
+    assert_eq!(answer.unwrap_err(), Unwritten::Failed);
+    until(&journal, Health::Ready, Duration::from_secs(5)).await;
+    recorder.commit(record(2, 100)).await.unwrap();
+    // record 0 is gone, and that shows
+    assert!(matches!(verify(directory.path()), Err(Wrong::Fault(_))));
 }
 
 #[tokio::test]
