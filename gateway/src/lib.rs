@@ -1,3 +1,4 @@
-//! gateway
+//! The Chartward gateway: the rooms of `ARCHITECTURE.md`.
 
 pub mod base;
+pub mod cli;

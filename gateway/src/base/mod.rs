@@ -1,4 +1,5 @@
-//! What every other room stands on: the configuration and what is shared by all
+//! What every other room stands on: the configuration, the journal and what is shared by all
 //! requests. Nothing here knows a request's way.
 
 pub mod config;
+pub mod journal;
