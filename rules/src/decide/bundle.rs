@@ -389,7 +389,7 @@ impl Bundle {
                 rows.push(row);
             }
             // outcomes and what was not asked for are the upstream's own; they aren't rows
-            Some(Judged::Other(_)) | None => out.truncate(from),
+            Some(Judged::Other) | None => out.truncate(from),
             Some(Judged::Leaves(_) | Judged::Hidden) => {
                 out.truncate(from);
                 *withheld += 1;

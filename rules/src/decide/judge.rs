@@ -230,7 +230,7 @@ impl Judge {
                             at: 0,
                         });
                     }
-                    Judged::Other(_) => {
+                    Judged::Other => {
                         return Err(Fault {
                             what: "another type than asked for",
                             at: 0,

@@ -43,7 +43,7 @@ pub(crate) enum Judged {
     /// It doesn't leave.
     Hidden,
     /// A resource of another type; nothing was written.
-    Other(Option<TypeId>),
+    Other,
 }
 
 /// What the findings say of a row.
@@ -78,7 +78,7 @@ impl RowJudge {
     ) -> Result<(usize, Judged), Stop> {
         let resource = type_at(bytes, at)?;
         if resource != Some(self.candidates.resource) {
-            return Ok((skip_value(bytes, at, 0)?, Judged::Other(resource)));
+            return Ok((skip_value(bytes, at, 0)?, Judged::Other));
         }
         let from = out.len();
         let candidates = self.candidates.clone();

@@ -59,7 +59,6 @@ pub(crate) fn compile(
         node.keys = Keys::build(&node.children);
     }
     View {
-        resource,
         nodes,
         root,
         whole,

@@ -9,7 +9,6 @@ pub(crate) struct NodeId(pub(crate) u32);
 /// What a subject sees of one type, compiled for the walk of [`super::row`].
 #[derive(Debug)]
 pub struct View {
-    pub(crate) resource: TypeId,
     pub(crate) nodes: Vec<Node>,
     pub(crate) root: NodeId,
     /// Hides nothing: rows leave as they came, extensions and narrative too.
