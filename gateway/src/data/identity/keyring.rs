@@ -49,7 +49,7 @@ impl Keyring {
         ring
     }
 
-    fn idle(source: Source, timing: Timing, control: &Handle) -> Arc<Self> {
+    pub(super) fn idle(source: Source, timing: Timing, control: &Handle) -> Arc<Self> {
         Arc::new(Self {
             source,
             timing,

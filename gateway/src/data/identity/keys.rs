@@ -229,7 +229,7 @@ mod tests {
         let n = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
         let off_curve = POINT.replace("f83O", "f83P");
         let table = [
-            (format!("{POINT}"), 1),
+            (POINT.to_owned(), 1),
             (format!(r#"{POINT},"alg":"ES256","use":"sig","kid":"a""#), 1),
             (format!(r#"{POINT},"key_ops":["verify"]"#), 1),
             (format!(r#"{POINT},"alg":"ES384""#), 0),
