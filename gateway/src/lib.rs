@@ -1,3 +1,4 @@
 //! gateway
 
+pub mod base;
 pub mod data;

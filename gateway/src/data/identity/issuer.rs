@@ -10,12 +10,13 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::runtime::Handle;
 
+use super::check::{Place, SettingsError};
 use super::claims::Expected;
 use super::fetch::{Endpoint, Source};
 use super::jws::Jws;
 use super::keyring::Keyring;
 use super::keys::{KeyId, NoKey};
-use super::settings::{Place, Settings, SettingsError, Timing};
+use super::settings::{Settings, Timing};
 use super::subject::Reading;
 use super::{Readiness, invalid, no_keys};
 

@@ -12,6 +12,7 @@
 
 mod bearer;
 mod certificate;
+mod check;
 mod claims;
 mod fetch;
 mod issuer;
@@ -41,9 +42,8 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 pub use certificate::{PeerCertificate, UnreadableCertificate};
-pub use settings::{
-    Issuer, Matcher, Place, ScopeMode, Service, Settings, SettingsError, Timing, Workload, problems,
-};
+pub use check::{Place, SettingsError, problems};
+pub use settings::{Issuer, Matcher, ScopeMode, Service, Settings, Timing, Workload};
 
 use issuer::Trusted;
 use jws::Jws;

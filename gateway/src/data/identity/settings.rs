@@ -1,12 +1,10 @@
-//! What the configuration says about callers, and what is wrong with it.
+//! What the configuration says about callers.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Uri;
-
-use super::fetch::{self, Endpoint};
+use crate::base::config::{CertificateName, Config, ScopeRule};
 
 /// Everything that telling a caller needs from the configuration.
 #[derive(Debug, Clone)]
@@ -145,6 +143,53 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// What a configuration says about callers. `is_resource` tells the resource types.
+    pub fn of(config: &Config, is_resource: fn(&str) -> bool) -> Self {
+        let public = config.listen.public_url.text().trim_end_matches('/');
+        let services = config.services.iter().map(|service| Service {
+            name: service.name.value.clone(),
+            base: format!("{public}{}", service.path.value),
+            issuers: service.issuers.iter().map(|i| i.value.clone()).collect(),
+        });
+        let issuers = config.issuers.iter().map(|issuer| Issuer {
+            url: issuer.url.text().to_owned(),
+            audience: issuer.audience.iter().map(|a| a.value.clone()).collect(),
+            jwks: issuer.jwks.as_ref().map(|url| url.text().to_owned()),
+            roles: issuer.roles.as_ref().map(|path| path.value.clone()),
+            map: issuer
+                .map
+                .iter()
+                .map(|(value, role)| (value.value.clone(), role.value.clone()))
+                .collect(),
+            scopes: match issuer.scopes {
+                ScopeRule::Required => ScopeMode::Required,
+                ScopeRule::Ignored => ScopeMode::Ignored,
+            },
+            token_type: issuer.token_type.clone(),
+            leeway: issuer.leeway,
+            ca: issuer.ca.as_ref().map(|path| path.value.clone()),
+        });
+        let workloads = config.workloads.iter().map(|workload| Workload {
+            name: workload.name.value.clone(),
+            certificate: match &workload.certificate.value {
+                CertificateName::Uri(uri) => Matcher::Uri(uri.clone()),
+                CertificateName::Dns(name) => Matcher::Dns(name.clone()),
+                CertificateName::Subject(subject) => Matcher::Subject(subject.clone()),
+                CertificateName::Sha256(hash) => Matcher::Sha256(*hash),
+            },
+            roles: workload.roles.iter().map(|r| r.value.clone()).collect(),
+        });
+        Self {
+            services: services.collect(),
+            issuers: issuers.collect(),
+            workloads: workloads.collect(),
+            token_bytes: config.limits.token_bytes,
+            ..Self::new(is_resource)
+        }
+    }
+}
+
 impl Issuer {
     /// An issuer with every default.
     pub fn new(url: impl Into<String>, audience: Vec<String>) -> Self {
@@ -162,166 +207,78 @@ impl Issuer {
     }
 }
 
-/// Something that can't stand in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {problem}")]
-pub struct SettingsError {
-    /// Where it is.
-    pub place: Place,
-    /// The key that it is about.
-    pub key: &'static str,
-    /// What is wrong.
-    pub problem: String,
-}
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-/// A table of the configuration, by its position among its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// `[[service]]`
-    Service(usize),
-    /// `[[issuer]]`
-    Issuer(usize),
-    /// `[[workload]]`
-    Workload(usize),
-}
+    use chartward_rules::source::Source;
 
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (table, at) = match self {
-            Self::Service(at) => ("service", at),
-            Self::Issuer(at) => ("issuer", at),
-            Self::Workload(at) => ("workload", at),
-        };
-        write!(f, "[[{table}]] number {}", at + 1)
-    }
-}
+    use super::*;
 
-impl SettingsError {
-    pub(super) fn new(place: Place, key: &'static str, problem: impl Into<String>) -> Self {
-        Self {
-            place,
-            key,
-            problem: problem.into(),
+    #[test]
+    fn a_configuration_is_taken_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["server.pem", "server.key", "ca.pem", "pack.toml"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
         }
-    }
-}
-
-/// Every problem that shows without opening a file or a connection.
-pub fn problems(settings: &Settings) -> Vec<SettingsError> {
-    let mut found = Vec::new();
-    let mut urls = HashSet::new();
-    for (at, issuer) in settings.issuers.iter().enumerate() {
-        let mut wrong = |key, problem: &str| {
-            found.push(SettingsError::new(Place::Issuer(at), key, problem));
-        };
-        if !urls.insert(issuer.url.as_str()) {
-            wrong("url", "another `[[issuer]]` has this `url`");
-        }
-        check_issuer(issuer, &mut wrong);
-    }
-    let mut names = HashSet::new();
-    for (at, service) in settings.services.iter().enumerate() {
-        let place = Place::Service(at);
-        if !names.insert(service.name.as_str()) {
-            let problem = "another `[[service]]` has this `name`";
-            found.push(SettingsError::new(place, "name", problem));
-        }
-        if !service.base.starts_with("http") {
-            let problem = "the base that callers see is no URL";
-            found.push(SettingsError::new(place, "path", problem));
-        }
-        if service
-            .issuers
-            .iter()
-            .any(|url| !urls.contains(url.as_str()))
-        {
-            let problem = "`issuers` names one that no `[[issuer]]` has as its `url`";
-            found.push(SettingsError::new(place, "issuers", problem));
-        }
-    }
-    let (mut names, mut matchers) = (HashSet::new(), HashSet::new());
-    for (at, workload) in settings.workloads.iter().enumerate() {
-        let place = Place::Workload(at);
-        if workload.name.is_empty() || !names.insert(workload.name.as_str()) {
-            let problem = "`name` is empty, or another `[[workload]]` has it";
-            found.push(SettingsError::new(place, "name", problem));
-        }
-        if !matchers.insert(workload.certificate.normal()) {
-            let problem = "another `[[workload]]` has the same `certificate`";
-            found.push(SettingsError::new(place, "certificate", problem));
-        }
-        if let Some(problem) = unmatchable(&workload.certificate) {
-            found.push(SettingsError::new(place, "certificate", problem));
-        }
-    }
-    found
-}
-
-fn check_issuer(issuer: &Issuer, wrong: &mut impl FnMut(&'static str, &str)) {
-    let plain = |url: &str| {
-        url.parse::<Uri>()
-            .is_ok_and(|uri| uri.query().is_none() && !url.contains('#'))
-    };
-    if Endpoint::read(&issuer.url).is_none() || !plain(&issuer.url) {
-        wrong("url", fetch::WANTED);
-    }
-    if issuer
-        .jwks
-        .as_deref()
-        .is_some_and(|url| Endpoint::read(url).is_none())
-    {
-        wrong("jwks", fetch::WANTED);
-    }
-    if issuer.audience.is_empty() || issuer.audience.iter().any(String::is_empty) {
-        wrong(
-            "audience",
-            "`audience` must name at least one, and no empty one",
+        let settings = read(
+            r#"
+            [listen]
+            https = "127.0.0.1:0"
+            public_url = "https://fhir.example/"
+            [limits]
+            token_bytes = "4KiB"
+            [tls]
+            certificate = "server.pem"
+            key = "server.key"
+            client_ca = "ca.pem"
+            client_auth = "optional"
+            [[service]]
+            name = "ehr"
+            path = "/fhir"
+            upstream = "http://127.0.0.1:8080/fhir"
+            packs = ["pack.toml"]
+            [[issuer]]
+            url = "https://idp.example/a"
+            audience = ["https://fhir.example/fhir"]
+            jwks = "https://idp.example/a/jwks"
+            roles = "realm_access.roles"
+            map = { RN = "nurse" }
+            scopes = "ignored"
+            token_type = ["JWT"]
+            leeway = "7s"
+            ca = "ca.pem"
+            [[workload]]
+            name = "lab"
+            certificate = { uri = "spiffe://hospital.example/lab" }
+            roles = ["lab-feed"]
+            "#,
+            folder.path(),
         );
-    }
-    if issuer.leeway > Duration::from_secs(60) {
-        wrong("leeway", "`leeway` is at most 60 seconds");
-    }
-    if issuer.token_type.is_empty() || issuer.token_type.iter().any(|typ| never_access(typ)) {
-        wrong(
-            "token_type",
-            "`token_type` must name at least one type, and none that is another kind of token",
+        assert_eq!(super::super::problems(&settings), []);
+        assert_eq!(settings.token_bytes, 4096);
+        assert_eq!(settings.services[0].base, "https://fhir.example/fhir");
+        assert_eq!(settings.services[0].issuers, ["https://idp.example/a"]);
+        let issuer = &settings.issuers[0];
+        assert_eq!(issuer.url, "https://idp.example/a");
+        assert_eq!(issuer.jwks.as_deref(), Some("https://idp.example/a/jwks"));
+        assert_eq!(issuer.roles.as_deref(), Some("realm_access.roles"));
+        assert_eq!(issuer.map["RN"], "nurse");
+        assert_eq!(issuer.scopes, ScopeMode::Ignored);
+        assert_eq!(issuer.token_type, ["jwt"]);
+        assert_eq!(issuer.leeway, Duration::from_secs(7));
+        assert_eq!(
+            issuer.ca.as_deref(),
+            Some(folder.path().join("ca.pem").as_path())
         );
+        let lab = Matcher::Uri("spiffe://hospital.example/lab".to_owned());
+        assert_eq!(settings.workloads[0].certificate, lab);
+        assert_eq!(settings.workloads[0].roles, ["lab-feed"]);
     }
-    if issuer.roles.is_none() && !issuer.map.is_empty() {
-        wrong("map", "`map` has no effect without `roles`");
-    }
-    if issuer
-        .roles
-        .as_ref()
-        .is_some_and(|path| path.split('.').any(str::is_empty))
-    {
-        wrong(
-            "roles",
-            "`roles` is a claim's name, or names joined by dots",
-        );
-    }
-}
 
-/// Types that mark something else than an access token, whatever an issuer is told to send.
-fn never_access(typ: &str) -> bool {
-    let typ = typ.to_ascii_lowercase();
-    let typ = typ.strip_prefix("application/").unwrap_or(&typ);
-    typ.is_empty() || ["dpop+jwt", "secevent+jwt", "logout+jwt"].contains(&typ)
-}
-
-fn unmatchable(matcher: &Matcher) -> Option<&'static str> {
-    match matcher {
-        Matcher::Uri(uri) if uri.starts_with("spiffe:") => {
-            let rest = uri.strip_prefix("spiffe://").unwrap_or_default();
-            let path = rest
-                .split_once('/')
-                .map(|(domain, path)| (domain.is_empty(), path));
-            (!matches!(path, Some((false, path)) if !path.is_empty()))
-                .then_some("a SPIFFE id has a trust domain and a path")
-        }
-        Matcher::Uri(text) | Matcher::Dns(text) | Matcher::Subject(text) if text.is_empty() => {
-            Some("`certificate` is empty")
-        }
-        _ => None,
+    fn read(text: &str, folder: &Path) -> Settings {
+        let source = Source::new("c.toml", text);
+        let config = Config::read(&source, folder).into_result().unwrap();
+        Settings::of(&config, |_| true)
     }
 }

@@ -21,7 +21,7 @@ struct Workload {
 }
 
 impl Workloads {
-    /// Reads what [`settings::problems`] found nothing wrong with.
+    /// Reads what [`super::problems`] found nothing wrong with.
     pub fn new(settings: &[settings::Workload]) -> Self {
         let list = settings
             .iter()

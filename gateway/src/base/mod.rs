@@ -1,0 +1,4 @@
+//! What every other room stands on: the configuration and what is shared by all
+//! requests. Nothing here knows a request's way.
+
+pub mod config;
