@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chartward_rules::record::Time;
+use x509_parser::asn1_rs::ToDer as _;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
@@ -128,11 +129,11 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
         .filter(|short| ["CN", "L", "ST", "O", "OU", "C", "STREET", "DC", "UID"].contains(short));
     match (short, attribute.as_str()) {
         (Some(short), Ok(text)) => format!("{short}={}", escaped(text)),
-        (_, Ok(text)) => format!("{}={}", oid.to_id_string(), escaped(text)),
-        (_, Err(_)) => format!(
+        // an empty value is one that could not be written again: it matches nothing
+        _ => format!(
             "{}=#{}",
             oid.to_id_string(),
-            hex(attribute.attr_value().data)
+            hex(&attribute.attr_value().to_der_vec().unwrap_or_default())
         ),
     }
 }

@@ -16,7 +16,7 @@ use super::fetch::{Endpoint, Source};
 use super::jws::Jws;
 use super::keyring::Keyring;
 use super::keys::{KeyId, NoKey};
-use super::settings::{Settings, Timing};
+use super::settings::{self, Settings, Timing};
 use super::subject::Reading;
 use super::{Readiness, invalid, no_keys};
 
@@ -101,6 +101,7 @@ pub(super) fn prepare(settings: &Settings, errors: &mut Vec<SettingsError>) -> V
     for (at, issuer) in settings.issuers.iter().enumerate() {
         let place = Place::Issuer(at);
         let (ca, tls) = match &issuer.ca {
+            None if plain(issuer) => (None, tls(RootCertStore::empty())),
             None => {
                 let tls = platform.get_or_insert_with(|| tls(platform_roots()));
                 (None, tls.clone())
@@ -148,6 +149,14 @@ pub(super) fn prepare(settings: &Settings, errors: &mut Vec<SettingsError>) -> V
         });
     }
     prepared
+}
+
+/// Whether its keys come without TLS; discovery of a plain issuer may still lead to `https`.
+fn plain(issuer: &settings::Issuer) -> bool {
+    issuer
+        .jwks
+        .as_ref()
+        .is_some_and(|url| url.starts_with("http:"))
 }
 
 fn short(typ: &str) -> String {

@@ -249,7 +249,6 @@ impl Identity {
         let expires = issuer.expected.check(&claims, now).map_err(invalid)?;
         let binding = claims::binding(&claims)
             .map_err(|detail| No::new(Reason::TokenBinding).because(detail))?;
-        check_binding(binding.as_ref(), peer)?;
 
         let mut subject = issuer
             .reading

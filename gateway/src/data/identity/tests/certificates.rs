@@ -177,6 +177,14 @@ async fn workloads_are_known_by_dns_subject_and_hash() {
         let found = alone(&identity, &named, now()).await;
         assert_eq!(found.is_ok(), known, "{matcher:?}");
     }
+    // types without a short name of RFC 4514 are written by number, their value as DER
+    let mut other = params();
+    let email = [1, 2, 840, 113549, 1, 9, 1];
+    other.distinguished_name.push(
+        DnType::CustomDnType(email.to_vec()),
+        DnValue::Utf8String("a@b".to_owned()),
+    );
+    assert_eq!(peer(&other).subject, "1.2.840.113549.1.9.1=#0c03614062");
     // a common name that reads as a whole subject is none
     let mut tricky = params();
     tricky.distinguished_name.push(

@@ -6,6 +6,7 @@ mod certificates;
 mod https;
 mod keys;
 mod refusals;
+mod sandbox;
 mod subjects;
 mod support;
 mod wycheproof;
