@@ -1,3 +1,5 @@
 //! gateway
 
 pub mod base;
+pub mod control;
+pub mod data;

@@ -2,3 +2,4 @@
 //! requests. Nothing here knows a request's way.
 
 pub mod config;
+pub mod metrics;
