@@ -285,6 +285,15 @@ async fn a_cached_token_is_one_subject_and_costs_no_signature() {
     let first = resolve(&identity, &token, None).await.unwrap();
     let again = resolve(&identity, &token, None).await.unwrap();
     assert!(Arc::ptr_eq(&first, &again));
+
+    // what every request carries, whether or not it waits for keys
+    let (service, headers) = (identity.service("ehr").unwrap(), bearer(&token));
+    let future = identity.resolve(service, &headers, None, now());
+    assert!(
+        size_of_val(&future) <= 256,
+        "{} bytes",
+        size_of_val(&future)
+    );
 }
 
 #[tokio::test]
