@@ -1,0 +1,5 @@
+//! Black-box tests of the built binary: one binary, a module for each capability.
+
+mod crash;
+mod leaks_synthea;
+mod real_server;
