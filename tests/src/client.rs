@@ -60,7 +60,10 @@ impl Request {
     /// Any method; `target` is path and query.
     pub fn new(method: &str, target: &str) -> Self {
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, "application/fhir+json".parse().expect("a header value"));
+        headers.insert(
+            ACCEPT,
+            "application/fhir+json".parse().expect("a header value"),
+        );
         Self {
             method: method.parse().expect("a method"),
             target: target.to_owned(),
@@ -87,7 +90,8 @@ impl Request {
     /// With a header more (or instead of the one of that name).
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name: http::HeaderName = name.parse().expect("a header name");
-        self.headers.insert(name, value.parse().expect("a header value"));
+        self.headers
+            .insert(name, value.parse().expect("a header value"));
         self
     }
 
@@ -127,8 +131,12 @@ impl Response {
 
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("the body isn't JSON ({error}): {:?}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
+            panic!(
+                "the body isn't JSON ({error}): {:?}",
+                String::from_utf8_lossy(&self.body)
+            )
+        })
     }
 
     /// The gateway's reason in an OperationOutcome.
@@ -158,7 +166,10 @@ impl Response {
 
 /// Whether `haystack` holds `needle`; nothing holds the empty needle.
 pub fn holds(haystack: &[u8], needle: &[u8]) -> bool {
-    !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
+    !needle.is_empty()
+        && haystack
+            .windows(needle.len())
+            .any(|window| window == needle)
 }
 
 type Body = Full<Bytes>;
@@ -187,13 +198,23 @@ pub struct Client {
 
 impl Client {
     /// A client for `address` that trusts the authority `ca` (PEM).
-    pub fn new(address: SocketAddr, ca: &str, certificate: Option<&Issued>, protocol: Protocol) -> Self {
+    pub fn new(
+        address: SocketAddr,
+        ca: &str,
+        certificate: Option<&Issued>,
+        protocol: Protocol,
+    ) -> Self {
         let alpn: &[u8] = match protocol {
             Protocol::Http1 => b"http/1.1",
             Protocol::Http2 => b"h2",
         };
         let tls = Arc::new(tls_config(ca, certificate, &[alpn]));
-        Self { address, tls, protocol, sender: Mutex::new(None) }
+        Self {
+            address,
+            tls,
+            protocol,
+            sender: Mutex::new(None),
+        }
     }
 
     /// The whole answer to a GET with a bearer token.
@@ -221,7 +242,11 @@ impl Client {
         Ok(answer)
     }
 
-    async fn exchange(&self, kept: Option<Sender>, request: Request) -> Result<(Response, Sender), Error> {
+    async fn exchange(
+        &self,
+        kept: Option<Sender>,
+        request: Request,
+    ) -> Result<(Response, Sender), Error> {
         let mut sender = match kept {
             Some(sender) if !sender.closed() => sender,
             _ => self.connect().await?,
@@ -248,11 +273,20 @@ impl Client {
         };
         let (head, body) = answer.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok((Response { status: head.status.as_u16(), headers: head.headers, body }, sender))
+        Ok((
+            Response {
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body,
+            },
+            sender,
+        ))
     }
 
     async fn connect(&self) -> Result<Sender, Error> {
-        let stream = connect(self.address, &self.tls).await.map_err(Error::Connect)?;
+        let stream = connect(self.address, &self.tls)
+            .await
+            .map_err(Error::Connect)?;
         let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
         let io = TokioIo::new(stream);
         match self.protocol {
@@ -291,14 +325,19 @@ pub(crate) fn tls_config(ca: &str, certificate: Option<&Issued>, alpn: &[&[u8]])
                 .collect::<Result<Vec<_>, _>>()
                 .expect("certificates");
             let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).expect("a key");
-            builder.with_client_auth_cert(chain, key).expect("a client certificate")
+            builder
+                .with_client_auth_cert(chain, key)
+                .expect("a client certificate")
         }
     };
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     config
 }
 
-pub(crate) async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn connect(
+    address: SocketAddr,
+    tls: &Arc<ClientConfig>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
     let name = ServerName::IpAddress(address.ip().into());

@@ -39,7 +39,10 @@ impl Issuer {
             url: url.into(),
             audience: AUDIENCE.to_owned(),
             jwks: None,
-            map: roles.iter().map(|&role| (role.to_owned(), role.to_owned())).collect(),
+            map: roles
+                .iter()
+                .map(|&role| (role.to_owned(), role.to_owned()))
+                .collect(),
             extra: String::new(),
         }
     }
@@ -147,7 +150,9 @@ impl Setup {
     }
 
     fn toml(&self, port: u16) -> String {
-        let packs: Vec<String> = (0..self.packs.len()).map(|n| format!("pack-{n}.toml")).collect();
+        let packs: Vec<String> = (0..self.packs.len())
+            .map(|n| format!("pack-{n}.toml"))
+            .collect();
         let issuers: Vec<&String> = self.issuers.iter().map(|issuer| &issuer.url).collect();
         let mut out = format!(
             "[listen]\nhttps = \"127.0.0.1:{port}\"\npublic_url = \"https://127.0.0.1:{port}\"\n\
@@ -164,12 +169,25 @@ impl Setup {
             self.upstream, self.service,
         );
         for issuer in &self.issuers {
-            let _ = writeln!(out, "[[issuer]]\nurl = {:?}\naudience = [{:?}]", issuer.url, issuer.audience);
+            let _ = writeln!(
+                out,
+                "[[issuer]]\nurl = {:?}\naudience = [{:?}]",
+                issuer.url, issuer.audience
+            );
             if let Some(jwks) = &issuer.jwks {
                 let _ = writeln!(out, "jwks = {jwks:?}");
             }
-            let map: Vec<String> = issuer.map.iter().map(|(from, to)| format!("{from:?} = {to:?}")).collect();
-            let _ = writeln!(out, "roles = \"roles\"\nmap = {{ {} }}\n{}", map.join(", "), issuer.extra);
+            let map: Vec<String> = issuer
+                .map
+                .iter()
+                .map(|(from, to)| format!("{from:?} = {to:?}"))
+                .collect();
+            let _ = writeln!(
+                out,
+                "roles = \"roles\"\nmap = {{ {} }}\n{}",
+                map.join(", "),
+                issuer.extra
+            );
         }
         for workload in &self.workloads {
             let _ = writeln!(
@@ -202,14 +220,25 @@ impl Gateway {
     pub fn start(setup: Setup) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let authority = Authority::new("chartward tests").expect("an authority");
-        let server = authority.server(&["localhost", "127.0.0.1"]).expect("a server certificate");
-        server.write(folder.path(), "server").expect("the certificate's files");
+        let server = authority
+            .server(&["localhost", "127.0.0.1"])
+            .expect("a server certificate");
+        server
+            .write(folder.path(), "server")
+            .expect("the certificate's files");
         fs::write(folder.path().join("ca.pem"), authority.pem()).expect("the authority's file");
         for (n, pack) in setup.packs.iter().enumerate() {
             fs::write(folder.path().join(format!("pack-{n}.toml")), pack).expect("the pack's file");
         }
         let (process, https, metrics) = launch(&setup, folder.path());
-        Self { process, setup, authority, folder, https, metrics }
+        Self {
+            process,
+            setup,
+            authority,
+            folder,
+            https,
+            metrics,
+        }
     }
 
     /// Kills it (SIGKILL) without a word; the folder and the journal stay.
@@ -277,7 +306,12 @@ impl Gateway {
 
     /// A client that shows a certificate, over HTTP/1.1.
     pub fn client_with(&self, certificate: &Issued) -> Client {
-        Client::new(self.https, self.authority.pem(), Some(certificate), Protocol::Http1)
+        Client::new(
+            self.https,
+            self.authority.pem(),
+            Some(certificate),
+            Protocol::Http1,
+        )
     }
 
     /// A TLS connection for exact bytes.
@@ -298,13 +332,20 @@ impl Gateway {
     pub fn verify(&self) -> (bool, String) {
         let out = self.run(&["audit", "verify", "--journal", "journal"]);
         let said = [out.stdout, out.stderr].concat();
-        (out.status.success(), String::from_utf8_lossy(&said).into_owned())
+        (
+            out.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
     }
 
     /// The journal's records, in order, as `audit show` prints them.
     pub fn records(&self) -> Vec<Value> {
         let out = self.run(&["audit", "show", "--journal", "journal"]);
-        assert!(out.status.success(), "audit show failed:\n{}", String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "audit show failed:\n{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         out.stdout
             .split(|&byte| byte == b'\n')
             .filter(|line| !line.is_empty())
@@ -317,7 +358,9 @@ fn launch(setup: &Setup, folder: &Path) -> (Process, SocketAddr, SocketAddr) {
     let port = free_port();
     fs::write(folder.join("config.toml"), setup.toml(port)).expect("the configuration's file");
     let mut command = Command::new(skip::binary().expect("CHARTWARD_BIN"));
-    command.args(["serve", "--config", "config.toml"]).current_dir(folder);
+    command
+        .args(["serve", "--config", "config.toml"])
+        .current_dir(folder);
     let process = Process::start("chartward", command);
     let ready = process.ready("chartward ready", PATIENCE);
     let address = |key: &str| {

@@ -13,6 +13,7 @@ pub mod process;
 pub mod raw;
 pub mod skip;
 pub mod synthea;
+pub mod tokens;
 pub mod upstream;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ pub use client::{Client, Protocol, Request, Response};
 pub use gateway::{Gateway, Issuer, Setup, Workload};
 pub use raw::Raw;
 pub use skip::need;
+pub use tokens::Tokens;
 pub use upstream::{Script, Seen, Upstream};
 
 /// How long anything in a test may take before it counts as hung.
@@ -37,5 +39,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 fn runtime() -> &'static Runtime {
     static SHARED: OnceLock<Runtime> = OnceLock::new();
-    SHARED.get_or_init(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime"))
+    SHARED.get_or_init(|| {
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime")
+    })
 }

@@ -32,7 +32,11 @@ pub fn node_modules() -> Option<PathBuf> {
 
 fn python_script(name: &str) -> Command {
     let mut command = Command::new(python().expect("CHARTWARD_PYTHON"));
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name));
+    command.arg(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("peers")
+            .join(name),
+    );
     command
 }
 
@@ -67,7 +71,10 @@ impl FhirServer {
         let process = Process::start("sekmet-fhir", command);
         let base = last_word(&process.ready("sekmet ready", PATIENCE));
         let data = synthea::folder().expect("the Synthea data");
-        let loaded = output("load_synthea.py", python_script("load_synthea.py").arg(&base).arg(data));
+        let loaded = output(
+            "load_synthea.py",
+            python_script("load_synthea.py").arg(&base).arg(data),
+        );
         let loaded: Value = serde_json::from_str(&loaded).expect("JSON of the loader");
         let ids = loaded["ids"].as_object().expect("the ids");
         Self {
@@ -113,7 +120,11 @@ pub struct Account {
 impl Account {
     /// Tokens signed with ES256 that carry these roles.
     pub fn new(id: &str, roles: &[&str]) -> Self {
-        Self { id: id.to_owned(), alg: "ES256", claims: json!({ "roles": roles }) }
+        Self {
+            id: id.to_owned(),
+            alg: "ES256",
+            claims: json!({ "roles": roles }),
+        }
     }
 
     /// Tokens signed with another algorithm (`RS256`).
@@ -154,7 +165,11 @@ impl AuthorizationServer {
         command.arg(&file);
         let process = Process::start("oidc-provider", command);
         let issuer = last_word(&process.ready("oidc ready", PATIENCE));
-        Self { issuer, _process: process, _folder: folder }
+        Self {
+            issuer,
+            _process: process,
+            _folder: folder,
+        }
     }
 
     /// An access token for an account with these scopes.
@@ -163,7 +178,9 @@ impl AuthorizationServer {
         let encode = |text: &str| -> String {
             text.bytes()
                 .map(|byte| match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => (byte as char).to_string(),
+                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
+                        (byte as char).to_string()
+                    }
                     _ => format!("%{byte:02X}"),
                 })
                 .collect()
@@ -172,10 +189,17 @@ impl AuthorizationServer {
             plain::address(&self.issuer),
             "/token",
             &format!("Authorization: Basic {basic}\r\n"),
-            &format!("grant_type=client_credentials&resource={}&scope={}", encode(AUDIENCE), encode(scopes)),
+            &format!(
+                "grant_type=client_credentials&resource={}&scope={}",
+                encode(AUDIENCE),
+                encode(scopes)
+            ),
         );
         assert_eq!(answer.status, 200, "no token: {}", answer.text());
-        answer.json()["access_token"].as_str().expect("a token").to_owned()
+        answer.json()["access_token"]
+            .as_str()
+            .expect("a token")
+            .to_owned()
     }
 }
 
@@ -214,5 +238,8 @@ impl Application {
 }
 
 fn last_word(line: &str) -> String {
-    line.split_whitespace().last().unwrap_or_default().to_owned()
+    line.split_whitespace()
+        .last()
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -32,7 +32,10 @@ impl Answer {
 
 /// GET of a path.
 pub fn get(address: SocketAddr, path: &str) -> Answer {
-    send(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"))
+    send(
+        address,
+        &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"),
+    )
 }
 
 /// POST of a form, with further header lines (each ends in CRLF).
@@ -67,6 +70,9 @@ fn send(address: SocketAddr, request: &str) -> Answer {
         + 4;
     let body = bytes.split_off(end);
     let head = String::from_utf8_lossy(&bytes).into_owned();
-    let status = head.get(9..12).and_then(|code| code.parse().ok()).expect("a status");
+    let status = head
+        .get(9..12)
+        .and_then(|code| code.parse().ok())
+        .expect("a status");
     Answer { status, head, body }
 }

@@ -37,9 +37,17 @@ impl Process {
             }
         });
         let stderr = Arc::new(Mutex::new(String::new()));
-        let (from, to) = (child.stderr.take().expect("stderr is piped"), Arc::clone(&stderr));
+        let (from, to) = (
+            child.stderr.take().expect("stderr is piped"),
+            Arc::clone(&stderr),
+        );
         thread::spawn(move || drain(from, &to));
-        Self { name: name.to_owned(), child, lines: Mutex::new(lines), stderr }
+        Self {
+            name: name.to_owned(),
+            child,
+            lines: Mutex::new(lines),
+            stderr,
+        }
     }
 
     /// Waits for the first line of standard output that starts with `prefix` and answers it.
@@ -55,7 +63,11 @@ impl Process {
                     if why == RecvTimeoutError::Disconnected {
                         thread::sleep(Duration::from_millis(50));
                     }
-                    panic!("{} didn't say `{prefix}` ({why}); it said:\n{}", self.name, self.stderr());
+                    panic!(
+                        "{} didn't say `{prefix}` ({why}); it said:\n{}",
+                        self.name,
+                        self.stderr()
+                    );
                 }
             }
         }
@@ -99,7 +111,12 @@ impl Process {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "{} still runs; it said:\n{}", self.name, self.stderr());
+            assert!(
+                Instant::now() < deadline,
+                "{} still runs; it said:\n{}",
+                self.name,
+                self.stderr()
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -126,7 +143,8 @@ pub fn output(name: &str, command: &mut Command) -> String {
         out.status,
         String::from_utf8_lossy(&out.stderr)
     );
-    String::from_utf8(out.stdout).unwrap_or_else(|_| panic!("{name} wrote something that isn't UTF-8"))
+    String::from_utf8(out.stdout)
+        .unwrap_or_else(|_| panic!("{name} wrote something that isn't UTF-8"))
 }
 
 /// Standard output of a command that is given `input` and must succeed.
@@ -146,7 +164,10 @@ pub fn filter(name: &str, command: &mut Command, input: &str) -> String {
 }
 
 fn wait(mut child: Child, within: Duration) -> std::io::Result<(ExitStatus, String, String)> {
-    let texts = [Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(String::new()))];
+    let texts = [
+        Arc::new(Mutex::new(String::new())),
+        Arc::new(Mutex::new(String::new())),
+    ];
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (to_out, to_err) = (Arc::clone(&texts[0]), Arc::clone(&texts[1]));
     let readers = [

@@ -33,13 +33,19 @@ impl Raw {
     /// Connects to `address`, trusting the authority `ca` (PEM).
     pub fn open(address: SocketAddr, ca: &str) -> Self {
         let tls = Arc::new(tls_config(ca, None, &[b"http/1.1"]));
-        let stream = block_on(connect(address, &tls)).unwrap_or_else(|error| panic!("no connection: {error}"));
-        Self { stream, pending: Vec::new() }
+        let stream = block_on(connect(address, &tls))
+            .unwrap_or_else(|error| panic!("no connection: {error}"));
+        Self {
+            stream,
+            pending: Vec::new(),
+        }
     }
 
     /// Sends these bytes; whether the connection took them.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
-        block_on(async { self.stream.write_all(bytes).await.is_ok() && self.stream.flush().await.is_ok() })
+        block_on(async {
+            self.stream.write_all(bytes).await.is_ok() && self.stream.flush().await.is_ok()
+        })
     }
 
     /// Reads until the peer closes, breaks or stays silent for `quiet`.
@@ -107,7 +113,9 @@ fn whole(bytes: &[u8]) -> Option<usize> {
 pub(crate) fn chunked(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        let line = bytes[at..].windows(2).position(|window| window == b"\r\n")?;
+        let line = bytes[at..]
+            .windows(2)
+            .position(|window| window == b"\r\n")?;
         let size = std::str::from_utf8(&bytes[at..at + line]).ok()?;
         let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
         at += line + 2 + size + 2;

@@ -16,14 +16,18 @@ use crate::{peers, synthea};
 /// ```
 pub fn need(what: &str) -> bool {
     let missing = match what {
-        "binary" => binary().is_none().then_some("the gateway's binary (CHARTWARD_BIN)"),
+        "binary" => binary()
+            .is_none()
+            .then_some("the gateway's binary (CHARTWARD_BIN)"),
         "python" => peers::python()
             .is_none()
             .then_some("the Python parts (CHARTWARD_PYTHON)"),
         "node" => peers::node_modules()
             .is_none()
             .then_some("the Node parts (CHARTWARD_NODE)"),
-        "synthea" => synthea::folder().is_none().then_some("the Synthea data (CHARTWARD_SHARED)"),
+        "synthea" => synthea::folder()
+            .is_none()
+            .then_some("the Synthea data (CHARTWARD_SHARED)"),
         other => panic!("no such need: `{other}`"),
     };
     match missing {
@@ -37,12 +41,15 @@ pub fn need(what: &str) -> bool {
 
 /// All of them; each that lacks is noted.
 pub fn need_all(what: &[&str]) -> bool {
-    what.iter().fold(true, |all, one| need(one) && all)
+    let lacking = what.iter().filter(|one| !need(one)).count();
+    lacking == 0
 }
 
 /// The binary under test.
 pub fn binary() -> Option<PathBuf> {
-    env::var_os("CHARTWARD_BIN").map(PathBuf::from).filter(|path| path.is_file())
+    env::var_os("CHARTWARD_BIN")
+        .map(PathBuf::from)
+        .filter(|path| path.is_file())
 }
 
 fn skip(what: &str) {
@@ -51,7 +58,8 @@ fn skip(what: &str) {
         env::var("CHARTWARD_REQUIRE").as_deref() != Ok("all"),
         "`{test}` needs {what}, and CHARTWARD_REQUIRE=all forbids a skip"
     );
-    eprintln!("SKIP {test}: needs {what}");
+    // Written past the capture of passing tests.
+    let _ = writeln!(std::io::stderr(), "SKIP {test}: needs {what}");
     if let Some(file) = env::var_os("CHARTWARD_SKIPS") {
         let mut file = OpenOptions::new()
             .create(true)

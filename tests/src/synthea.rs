@@ -15,7 +15,9 @@ pub fn shared() -> Option<PathBuf> {
 
 /// The folder of the Synthea data.
 pub fn folder() -> Option<PathBuf> {
-    shared().map(|data| data.join("synthea")).filter(|synthea| synthea.is_dir())
+    shared()
+        .map(|data| data.join("synthea"))
+        .filter(|synthea| synthea.is_dir())
 }
 
 /// All rows of a type in the source files: what Synthea made and what the overlay adds.
@@ -24,7 +26,9 @@ pub fn rows(kind: &str) -> Vec<Value> {
     let folder = folder().expect("the Synthea data");
     ["ndjson", "overlay"]
         .iter()
-        .filter_map(|part| fs::read_to_string(folder.join(part).join(format!("{kind}.ndjson"))).ok())
+        .filter_map(|part| {
+            fs::read_to_string(folder.join(part).join(format!("{kind}.ndjson"))).ok()
+        })
         .flat_map(|text| {
             text.lines()
                 .map(|line| serde_json::from_str(line).expect("a row is JSON"))

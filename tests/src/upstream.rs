@@ -63,19 +63,27 @@ impl Script {
 
     /// A whole answer with a FHIR JSON body.
     pub fn json(status: u16, body: &str) -> Self {
-        Self::whole(status, "Content-Type: application/fhir+json\r\n", body.as_bytes())
+        Self::whole(
+            status,
+            "Content-Type: application/fhir+json\r\n",
+            body.as_bytes(),
+        )
     }
 
     /// A whole answer; `headers` are lines that end in CRLF, Content-Length is added.
     pub fn whole(status: u16, headers: &str, body: &[u8]) -> Self {
-        let head = format!("HTTP/1.1 {status} Scripted\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status} Scripted\r\n{headers}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
         Self::new().send(head.as_bytes()).send(body)
     }
 
     /// A chunked answer with a FHIR JSON body, one chunk a part.
     pub fn chunks(status: u16, parts: &[&[u8]]) -> Self {
-        let head =
-            format!("HTTP/1.1 {status} Scripted\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 {status} Scripted\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
         let mut script = Self::new().send(head.as_bytes());
         for part in parts {
             let framed = [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
@@ -174,7 +182,9 @@ fn serve(mut stream: TcpStream, connection: usize, seen: &Mutex<Vec<Seen>>, hand
     let _ = stream.set_nodelay(true);
     let mut pending = Vec::new();
     while let Some(request) = receive(&mut stream, &mut pending, connection) {
-        seen.lock().expect("no panic while held").push(request.clone());
+        seen.lock()
+            .expect("no panic while held")
+            .push(request.clone());
         for step in handler(&request).0 {
             match step {
                 Step::Send(bytes) => {
@@ -218,16 +228,28 @@ fn parse(bytes: &[u8], connection: usize) -> Option<(Seen, usize)> {
     let text = String::from_utf8_lossy(&head).into_owned();
     let mut lines = text.split("\r\n");
     let mut first = lines.next()?.split(' ');
-    let (method, target) = (first.next()?.to_owned(), first.next().unwrap_or_default().to_owned());
+    let (method, target) = (
+        first.next()?.to_owned(),
+        first.next().unwrap_or_default().to_owned(),
+    );
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let mut seen = Seen { connection, method, target, headers, body: Vec::new(), head };
+    let mut seen = Seen {
+        connection,
+        method,
+        target,
+        headers,
+        body: Vec::new(),
+        head,
+    };
     let length = if seen.header("transfer-encoding").is_some() {
         chunked(&bytes[end..])?
     } else {
-        seen.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0)
+        seen.header("content-length")
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(0)
     };
     seen.body = bytes.get(end..end + length)?.to_vec();
     Some((seen, end + length))
@@ -241,16 +263,24 @@ mod tests {
     fn two_requests_in_one_packet_are_two() {
         let bytes = b"POST /fhir/Patient/_search HTTP/1.1\r\nContent-Length: 3\r\n\r\na=bGET /fhir/x HTTP/1.1\r\nHost: h\r\n\r\n";
         let (first, length) = parse(bytes, 0).expect("a request");
-        assert_eq!((first.method.as_str(), first.body.as_slice()), ("POST", &b"a=b"[..]));
+        assert_eq!(
+            (first.method.as_str(), first.body.as_slice()),
+            ("POST", &b"a=b"[..])
+        );
         let (second, rest) = parse(&bytes[length..], 0).expect("a request");
-        assert_eq!((second.target.as_str(), length + rest), ("/fhir/x", bytes.len()));
+        assert_eq!(
+            (second.target.as_str(), length + rest),
+            ("/fhir/x", bytes.len())
+        );
     }
 
     #[test]
     fn what_is_scripted_is_what_is_sent() {
         let upstream = Upstream::start(|_| Script::chunks(200, &[b"{}", b"\n"]).close());
         let mut stream = TcpStream::connect(("127.0.0.1", upstream.port)).expect("a connection");
-        stream.write_all(b"GET /fhir/Patient/1 HTTP/1.1\r\n\r\n").expect("a request");
+        stream
+            .write_all(b"GET /fhir/Patient/1 HTTP/1.1\r\n\r\n")
+            .expect("a request");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("an answer");
         assert!(answer.ends_with(b"2\r\n{}\r\n1\r\n\n\r\n0\r\n\r\n"));

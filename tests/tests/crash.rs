@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chartward_tests::{Client, Gateway, PATIENCE, Request, Script, Setup, Upstream, need};
+use chartward_tests::{Client, Gateway, PATIENCE, Request, Script, Setup, Tokens, Upstream, need};
 use serde_json::Value;
 
 const KILLS: usize = 10;
 const CLIENTS: usize = 24;
 const WHOLE_EACH: usize = 1_050;
-const LAB: &str = "spiffe://hospital.example/lab";
 const PACK: &str = r#"
 pack = "crash"
 fhir = "R4"
@@ -46,41 +45,49 @@ fn every_whole_response_has_its_record_after_kill_9() {
         );
         Script::json(200, &body)
     });
-    let setup = Setup::new(PACK, upstream.url())
-        .client_auth("required")
-        .workload("lab", LAB, &["lab-device"]);
+    let tokens = Tokens::start();
+    let token = tokens.token("nina", &["nurse"], "user/*.rs");
+    let setup = Setup::new(PACK, upstream.url()).issuer(tokens.trusted(&["nurse"]));
     let mut gateway = Gateway::start(setup);
     let (mut whole, mut fewest) = (0, usize::MAX);
     for kill in 0..KILLS {
         if kill > 0 {
             gateway.again();
         }
-        let (life, in_flight) = live_and_die(&mut gateway, kill);
+        let (life, in_flight) = live_and_die(&mut gateway, &token, kill);
         let (holds, said) = gateway.verify();
         assert!(holds, "after kill {kill} the journal doesn't hold:\n{said}");
         let records = disclosures(&gateway.records());
         for (request, id) in &life {
-            let disclosed = records
-                .get(request)
-                .unwrap_or_else(|| panic!("kill {kill}: {request} has no record of what it disclosed"));
-            assert!(disclosed.contains(id), "kill {kill}: {request} disclosed {id}, its record says {disclosed:?}");
+            let disclosed = records.get(request).unwrap_or_else(|| {
+                panic!("kill {kill}: {request} has no record of what it disclosed")
+            });
+            assert!(
+                disclosed.contains(id),
+                "kill {kill}: {request} disclosed {id}, its record says {disclosed:?}"
+            );
         }
         whole += life.len();
         fewest = fewest.min(in_flight);
     }
-    println!("{KILLS} kills: {whole} whole responses, each with its record; at least {fewest} in flight at each kill");
+    println!(
+        "{KILLS} kills: {whole} whole responses, each with its record; at least {fewest} in flight at each kill"
+    );
     assert!(whole >= 10_000, "{whole} whole responses");
     assert!(fewest >= 8, "{fewest} in flight");
 }
 
 /// Loads the gateway, kills it in the middle, and answers what was whole and how many were in flight.
-fn live_and_die(gateway: &mut Gateway, kill: usize) -> (HashMap<String, String>, usize) {
+fn live_and_die(
+    gateway: &mut Gateway,
+    token: &str,
+    kill: usize,
+) -> (HashMap<String, String>, usize) {
     let life = Arc::new(Life::default());
-    let certificate = gateway.certificate(LAB);
     let threads: Vec<_> = (0..CLIENTS)
         .map(|number| {
-            let (life, client) = (Arc::clone(&life), gateway.client_with(&certificate));
-            thread::spawn(move || read_on(&life, &client, kill, number))
+            let (life, client, token) = (Arc::clone(&life), gateway.client(), token.to_owned());
+            thread::spawn(move || read_on(&life, &client, &token, &format!("p-{kill}-{number}")))
         })
         .collect();
     let deadline = Instant::now() + PATIENCE * 4;
@@ -99,14 +106,17 @@ fn live_and_die(gateway: &mut Gateway, kill: usize) -> (HashMap<String, String>,
     (whole, in_flight)
 }
 
-fn read_on(life: &Life, client: &Client, kill: usize, number: usize) {
+fn read_on(life: &Life, client: &Client, token: &str, prefix: &str) {
     for count in 0.. {
         if life.over.load(Ordering::SeqCst) {
             return;
         }
-        let id = format!("p-{kill}-{number}-{count}");
+        let id = format!("{prefix}-{count}");
         life.in_flight.fetch_add(1, Ordering::SeqCst);
-        let answer = client.try_send(Request::get(&format!("/fhir/Patient/{id}")), PATIENCE);
+        let answer = client.try_send(
+            Request::get(&format!("/fhir/Patient/{id}")).bearer(token),
+            PATIENCE,
+        );
         life.in_flight.fetch_sub(1, Ordering::SeqCst);
         // The broken ones are those that the kill cut.
         let Ok(answer) = answer else { return };
@@ -126,8 +136,14 @@ fn read_on(life: &Life, client: &Client, kill: usize, number: usize) {
 fn disclosures(records: &[Value]) -> HashMap<String, Vec<String>> {
     let mut found: HashMap<String, Vec<String>> = HashMap::new();
     for record in records {
-        let Some(request) = record["request_id"].as_str() else { continue };
-        for resource in record["disclosed"]["resources"].as_array().into_iter().flatten() {
+        let Some(request) = record["request_id"].as_str() else {
+            continue;
+        };
+        for resource in record["disclosed"]["resources"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
             let id = resource["id"].as_str().unwrap_or_default().to_owned();
             found.entry(request.to_owned()).or_default().push(id);
         }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chartward_tests::client::holds;
 use chartward_tests::peers::{Account, Application, AuthorizationServer, FhirServer};
 use chartward_tests::skip::need_all;
@@ -29,8 +31,13 @@ impl Ward {
             ],
             SCOPES,
         );
-        let setup = Setup::new(PACK, &server.base).issuer(Issuer::of(&tokens.issuer, &["physician"]));
-        Self { gateway: Gateway::start(setup), tokens, server }
+        let setup =
+            Setup::new(PACK, &server.base).issuer(Issuer::of(&tokens.issuer, &["physician"]));
+        Self {
+            gateway: Gateway::start(setup),
+            tokens,
+            server,
+        }
     }
 
     /// The id of a patient with labelled rows of both kinds.
@@ -45,8 +52,14 @@ impl Ward {
         let path = format!("/fhir/{query}&_count=1000");
         let bundle = plain::get(plain::address(&self.server.base), &path).json();
         let rows = bundle["entry"].as_array().cloned().unwrap_or_default();
-        assert_eq!(Some(rows.len() as u64), bundle["total"].as_u64(), "more than one page");
-        rows.into_iter().map(|entry| entry["resource"].clone()).collect()
+        assert_eq!(
+            Some(rows.len() as u64),
+            bundle["total"].as_u64(),
+            "more than one page"
+        );
+        rows.into_iter()
+            .map(|entry| entry["resource"].clone())
+            .collect()
     }
 }
 
@@ -57,7 +70,9 @@ fn ids<'a>(rows: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String> {
 }
 
 fn labelled(row: &Value) -> bool {
-    row["meta"]["security"].as_array().is_some_and(|labels| !labels.is_empty())
+    row["meta"]["security"]
+        .as_array()
+        .is_some_and(|labels| !labels.is_empty())
 }
 
 fn reads_searches_and_pages(application: Application, account: &str) {
@@ -87,12 +102,42 @@ fn reads_searches_and_pages(application: Application, account: &str) {
 
     let all = ward.upstream(&format!("Observation?patient=Patient/{patient}"));
     let visible = ids(all.iter().filter(|row| !labelled(row)));
-    assert!(visible.len() > 40 && visible.len() < all.len(), "the patient has rows to see and rows to withhold");
+    assert!(
+        visible.len() > 40 && visible.len() < all.len(),
+        "the patient has rows to see and rows to withhold"
+    );
     assert_eq!(ids(&rows(1)), visible);
     assert_eq!(rows(1).len(), visible.len(), "no row comes twice");
 
     assert_eq!(ids(&rows(2)), BTreeSet::from([patient.to_owned()]));
     assert_eq!(ids(&rows(3)), ids(&ward.upstream("Patient?gender=female")));
+}
+
+#[test]
+fn the_parts_are_what_they_say() {
+    if !need_all(&["python", "node", "synthea"]) {
+        return;
+    }
+    // 8,598 rows of Synthea, the overlay and two orders for each of 25 patients.
+    let server = FhirServer::shared();
+    assert!(server.entries > 8_598 + 50, "{} rows", server.entries);
+    assert_eq!(server.all("Patient").len(), 25);
+    let tokens =
+        AuthorizationServer::start(&[Account::new("dr", &["physician"]).alg("RS256")], SCOPES);
+    let token = tokens.token("dr", SCOPES);
+    let part = |n: usize| -> Value {
+        let text = token.split('.').nth(n).expect("three parts");
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).expect("base64url")).expect("JSON")
+    };
+    assert_eq!(
+        (&part(0)["typ"], &part(0)["alg"]),
+        (&json!("at+jwt"), &json!("RS256"))
+    );
+    assert_eq!(
+        (&part(1)["roles"], &part(1)["scope"]),
+        (&json!(["physician"]), &json!(SCOPES))
+    );
+    assert_eq!(part(1)["iss"], tokens.issuer);
 }
 
 #[test]
@@ -146,14 +191,23 @@ fn nothing_of_the_servers_own_address_or_words_leaves() {
     let client = ward.gateway.client();
     let upstream = plain::address(&ward.server.base);
     let mut pages = 0;
-    let mut next = Some(format!("/fhir/Observation?patient=Patient/{}&_count=10", ward.patient()));
+    let mut next = Some(format!(
+        "/fhir/Observation?patient=Patient/{}&_count=10",
+        ward.patient()
+    ));
     while let Some(target) = next {
         let page = client.get(&target, &token);
         assert_eq!(page.status, 200, "{}", page.text());
-        assert!(!page.holds(upstream.to_string().as_bytes()), "the server's address left");
+        assert!(
+            !page.holds(upstream.to_string().as_bytes()),
+            "the server's address left"
+        );
         assert!(!page.holds(b"_offset"), "the server's paging left");
         for link in page.json()["link"].as_array().expect("links") {
-            assert!(["self", "next"].contains(&link["relation"].as_str().unwrap_or_default()), "{link}");
+            assert!(
+                ["self", "next"].contains(&link["relation"].as_str().unwrap_or_default()),
+                "{link}"
+            );
             let url = link["url"].as_str().unwrap_or_default();
             assert!(url.starts_with(&ward.gateway.base()), "{url}");
         }
@@ -163,12 +217,18 @@ fn nothing_of_the_servers_own_address_or_words_leaves() {
     assert!(pages > 4, "{pages} pages");
 
     let missing = client.get("/fhir/Patient/no-such-patient", &token);
-    assert_eq!((missing.status, missing.reason().as_str()), (404, "not-found"));
+    assert_eq!(
+        (missing.status, missing.reason().as_str()),
+        (404, "not-found")
+    );
     let answer = client.get(&format!("/fhir/Patient/{}", ward.patient()), &token);
     for (name, value) in [("missing", &missing), ("read", &answer)] {
         for header in ["server", "vary", "date"] {
             let value = value.header(header);
-            assert!(!value.contains("uvicorn") && !value.contains("Origin"), "{name}: `{header}` is the server's");
+            assert!(
+                !value.contains("uvicorn") && !value.contains("Origin"),
+                "{name}: `{header}` is the server's"
+            );
         }
         assert_eq!(value.header("cache-control"), "no-store", "{name}");
         assert!(!value.header("x-request-id").is_empty(), "{name}");
@@ -187,14 +247,26 @@ fn what_the_server_would_ignore_the_gateway_refuses() {
     // The server takes both: it ignores the first and answers the second with all rows that join.
     for (target, reason) in [
         ("/fhir/Patient?bogus=1", "not-understood"),
-        ("/fhir/Patient?_has:Observation:patient:code=8302-2", "not-supported"),
-        ("/fhir/Patient?_include=Patient:organization", "not-supported"),
+        (
+            "/fhir/Patient?_has:Observation:patient:code=8302-2",
+            "not-supported",
+        ),
+        (
+            "/fhir/Patient?_include=Patient:organization",
+            "not-supported",
+        ),
         ("/fhir/Patient/$everything", "not-supported"),
     ] {
         let answer = client.get(target, &token);
-        assert_eq!((answer.status, answer.reason().as_str()), (400, reason), "{target}: {}", answer.text());
+        assert_eq!(
+            (answer.status, answer.reason().as_str()),
+            (400, reason),
+            "{target}: {}",
+            answer.text()
+        );
     }
-    let by_form = client.send(Request::form("/fhir/Patient/_search", "gender=female&_count=500").bearer(&token));
+    let by_form = client
+        .send(Request::form("/fhir/Patient/_search", "gender=female&_count=500").bearer(&token));
     assert_eq!(by_form.status, 200, "{}", by_form.text());
     let bundle = by_form.json();
     let rows = bundle["entry"].as_array().expect("entries");
