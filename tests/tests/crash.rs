@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chartward_tests::{Client, Gateway, PATIENCE, Request, Script, Setup, Tokens, Upstream, need};
@@ -16,7 +16,7 @@ const PACK: &str = r#"
 pack = "crash"
 fhir = "R4"
 [[role]]
-name = "lab-device"
+name     = "nurse"
 purposes = ["TREAT"]
   [[role.grant]]
   on   = ["Patient"]
@@ -93,7 +93,8 @@ fn live_and_die(
     let deadline = Instant::now() + PATIENCE * 4;
     // Each life ends at another point of the clients' cycle.
     while life.whole.lock().expect("no panic while held").len() < WHOLE_EACH + 7 * kill {
-        assert!(Instant::now() < deadline, "the load doesn't come along");
+        let stuck = Instant::now() > deadline || threads.iter().any(JoinHandle::is_finished);
+        assert!(!stuck, "the load doesn't come along");
         thread::sleep(Duration::from_millis(1));
     }
     let in_flight = life.in_flight.load(Ordering::SeqCst);

@@ -68,7 +68,10 @@ fn no_hidden_value_leaves_and_no_row_is_lost() {
         .copied()
         .filter(|&role| role != "lab-device")
         .collect();
-    let pack = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules/packs/outpatient.toml");
+    let pack = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../rules/packs/outpatient.toml"
+    );
     let pack = std::fs::read_to_string(pack).expect("the shipped pack");
     let setup = Setup::new(pack, &server.base)
         .issuer(tokens.trusted(&by_token))
