@@ -170,13 +170,24 @@ mod tests {
 
     #[test]
     fn bodies_have_the_sizes_that_the_report_is_about() {
-        for (row, about) in [(Row::Read, 904), (Row::Search, 20_000), (Row::Bundle, 219_000)] {
+        for (row, about) in [
+            (Row::Read, 904),
+            (Row::Search, 20_000),
+            (Row::Bundle, 219_000),
+        ] {
             let body = row.body();
             let parsed: Value = serde_json::from_str(&body).expect("JSON");
             let rows = parsed["entry"].as_array().map_or(1, Vec::len);
-            assert_eq!((rows, body.matches(SHOWN).count()), (row.resources(), row.resources()));
+            assert_eq!(
+                (rows, body.matches(SHOWN).count()),
+                (row.resources(), row.resources())
+            );
             assert!(holds(body.as_bytes(), HIDDEN.as_bytes()));
-            assert!(body.len().abs_diff(about) * 20 < about, "{row:?}: {} bytes", body.len());
+            assert!(
+                body.len().abs_diff(about) * 20 < about,
+                "{row:?}: {} bytes",
+                body.len()
+            );
         }
     }
 }

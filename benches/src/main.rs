@@ -11,6 +11,7 @@ mod proxies;
 mod report;
 
 use std::env;
+use std::process::ExitCode;
 
 use bodies::{Row, Upstream};
 use chartward_tests::Tokens;
@@ -20,7 +21,7 @@ use report::Line;
 /// The role of the token that every request carries.
 const ROLE: &str = "nurse";
 
-fn main() {
+fn main() -> ExitCode {
     let rounds = number("BENCH_ROUNDS", 7).max(1);
     let seconds = number("BENCH_SECONDS", 2).max(1);
     let connections = number("BENCH_CONNECTIONS", 32).max(1);
@@ -59,9 +60,11 @@ fn main() {
         valid &= report::table(row, &lines);
         proxies.iter_mut().for_each(Proxy::stop);
     }
-    if !valid {
+    if valid {
+        ExitCode::SUCCESS
+    } else {
         println!("some lines are INVALID");
-        std::process::exit(1);
+        ExitCode::FAILURE
     }
 }
 
