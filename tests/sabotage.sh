@@ -13,8 +13,12 @@ sabotage() {
     git worktree remove --force "$tree" 2>/dev/null || true
     git worktree prune
     git worktree add --quiet --detach "$tree" HEAD
-    trap 'git worktree remove --force "$tree"' RETURN
-    export CARGO_TARGET_DIR=$target CHARTWARD_REQUIRE=all
+    # shellcheck disable=SC2064
+    trap "git worktree remove --force '$tree'" EXIT
+    # A target folder of its own: cargo tells neither the two trees' artifacts apart nor, by their
+    # times, the spoilt ones from the good.
+    target=$parts/sabotage-target
+    export CARGO_TARGET_DIR=$target CHARTWARD_REQUIRE=all CHARTWARD_BIN=$target/debug/chartward
     for patch in "$@"; do
         patch=$(realpath "$patch")
         count=$((count + 1))
@@ -37,8 +41,7 @@ spoil() {
     git -C "$tree" apply "$patch" >"$log" 2>&1 || { say "$(basename "$patch"): doesn't apply"; return 1; }
     (cd "$tree" && cargo build -p chartward && cargo test -p "$package" --no-run) >"$log" 2>&1 ||
         { say "$(basename "$patch"): doesn't build"; return 1; }
-    cp "$target/debug/chartward" "$parts/chartward-sabotaged"
-    if (cd "$tree" && CHARTWARD_BIN=$parts/chartward-sabotaged cargo test -p "$package" "$name" -- --exact) >"$log" 2>&1; then
+    if (cd "$tree" && cargo test -p "$package" "$name" -- --exact) >"$log" 2>&1; then
         say "$(basename "$patch"): \`$name\` didn't notice (or doesn't exist)"
         return 1
     fi
