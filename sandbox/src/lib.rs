@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod client;
+pub mod clinic;
 pub mod fhir;
 mod http1;
 pub mod issuer;

@@ -435,6 +435,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_clinic_answers_what_a_gateway_asks() {
+        use crate::clinic::{self, NURSE, OTHER_NURSE, PATIENT};
+        let server = Server::start(clinic::seed(1), "127.0.0.1:0".parse().unwrap())
+            .await
+            .unwrap();
+        let total = async |query: &str| {
+            let (status, body) = get(server.addr(), &format!("/fhir/{query}")).await;
+            assert_eq!(status, 200, "{query}");
+            parsed(&body)["total"].as_u64().unwrap()
+        };
+        let team = |nurse| format!("CareTeam?patient={PATIENT}&participant={nurse}&status=active");
+        assert_eq!(total(&team(NURSE)).await, 1);
+        assert_eq!(total(&team(OTHER_NURSE)).await, 0);
+        let here = "status=arrived,triaged,in-progress,onleave";
+        assert_eq!(
+            total(&format!(
+                "Encounter?patient=pat-007&participant={NURSE}&{here}"
+            ))
+            .await,
+            1
+        );
+        let all = total("Condition").await;
+        let coded = total("Condition?category=encounter-diagnosis").await;
+        let listed = total("Condition?category=problem-list-item").await;
+        assert!(coded > 0 && listed > 0 && coded + listed == all);
+        assert!(total("ServiceRequest?status=active").await > 100);
+        assert!(total("Observation?_security=PSY,MH,SUD").await > 10);
+        assert!(total("Appointment?patient=pat-001&date=gt2026-03-02&status=booked").await >= 1);
+        assert_eq!(total("Patient?_id=pat-001,pat-002").await, 2);
+        assert_eq!(
+            total("Patient?identifier=http://hl7.org/fhir/sid/us-ssn|").await,
+            200
+        );
+    }
+
+    #[tokio::test]
     async fn it_stops_when_dropped() {
         let server = server().await;
         let addr = server.addr();

@@ -1,0 +1,7 @@
+//! The way of a request through the gateway, stage by stage.
+
+pub mod identity;
+pub mod listen;
+mod pem;
+pub mod tls;
+pub mod upstream;
