@@ -1,5 +1,7 @@
 //! Black-box tests of the built binary: one binary, a module for each capability.
 
 mod crash;
+mod edge;
 mod leaks_synthea;
 mod real_server;
+mod upstream_faults;
