@@ -108,3 +108,21 @@ fn moment(claims: &Claims, name: &str, why: &'static str) -> Result<Option<i64>,
         Some(_) => Err(why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_ends_with_the_second_of_its_exp() {
+        let expected = Expected {
+            audience: vec!["a".to_owned()],
+            token_type: Vec::new(),
+            leeway: 60,
+        };
+        let claims = serde_json::json!({"aud": "a", "exp": 1000});
+        let check = |ms| expected.check(claims.as_object().unwrap(), Time(ms));
+        assert_eq!(check(999_999), Ok(1000));
+        assert_eq!(check(1_000_000), Err("expired"));
+    }
+}

@@ -31,16 +31,22 @@ fn ring(server: &Server) -> Arc<Keyring> {
     Keyring::idle(source(server), Timing::default(), &Handle::current())
 }
 
-async fn all_at_once(ring: &Arc<Keyring>, at: Instant) {
+/// A hundred askers; whether each of them found keys once it was answered.
+async fn all_at_once(ring: &Arc<Keyring>, at: Instant) -> bool {
     let askers: Vec<_> = (0..100)
         .map(|_| {
             let ring = Arc::clone(ring);
-            tokio::spawn(async move { ring.refetch(at).await })
+            tokio::spawn(async move {
+                ring.refetch(at).await;
+                ring.ready(at)
+            })
         })
         .collect();
+    let mut all = true;
     for asker in askers {
-        asker.await.unwrap();
+        all &= asker.await.unwrap();
     }
+    all
 }
 
 #[tokio::test]
@@ -57,7 +63,8 @@ async fn a_flood_causes_one_fetch_per_cool_down() {
         (19_999, 2),
         (20_000, 3),
     ] {
-        all_at_once(&ring, start + Duration::from_millis(after_ms)).await;
+        let at = start + Duration::from_millis(after_ms);
+        assert!(all_at_once(&ring, at).await, "after {after_ms} ms");
         assert_eq!(server.requests(), fetches, "after {after_ms} ms");
     }
 }
@@ -68,8 +75,8 @@ async fn a_failed_fetch_cools_down_too() {
     server.answer("/jwks", 500, "");
     let ring = ring(&server);
     let start = Instant::now();
-    all_at_once(&ring, start).await;
-    all_at_once(&ring, start + Duration::from_millis(9_999)).await;
+    assert!(!all_at_once(&ring, start).await);
+    assert!(!all_at_once(&ring, start + Duration::from_millis(9_999)).await);
     assert_eq!(server.requests(), 1);
     assert!(ring.current(Instant::now()).is_none());
 }
@@ -98,10 +105,11 @@ async fn what_is_no_key_set_leaves_the_last_good_one() {
     let ring = ring(&server);
     let mut at = Instant::now();
     ring.refetch(at).await;
-    let too_long = format!("{}{}", jwks(), " ".repeat(1024 * 1024));
+    let one = json!({"keys": [KEYS.es.jwk("es", None)]}).to_string();
+    let too_long = format!("{one}{}", " ".repeat(1024 * 1024));
     for (status, body) in [
-        (302, jwks()),
-        (201, jwks()),
+        (302, one.clone()),
+        (201, one),
         (200, "<html>".to_owned()),
         (200, r#"{"keys":[],"keys":[]}"#.to_owned()),
         (200, too_long),
@@ -277,6 +285,15 @@ async fn a_cached_token_is_one_subject_and_costs_no_signature() {
     let first = resolve(&identity, &token, None).await.unwrap();
     let again = resolve(&identity, &token, None).await.unwrap();
     assert!(Arc::ptr_eq(&first, &again));
+
+    // what every request carries, whether or not it waits for keys
+    let (service, headers) = (identity.service("ehr").unwrap(), bearer(&token));
+    let future = identity.resolve(service, &headers, None, now());
+    assert!(
+        size_of_val(&future) <= 256,
+        "{} bytes",
+        size_of_val(&future)
+    );
 }
 
 #[tokio::test]
