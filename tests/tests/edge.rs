@@ -283,7 +283,7 @@ fn what_this_version_does_not_do_is_refused_and_reaches_no_upstream() {
         assert_eq!(client.send(request).status, 406, "{accept}");
     }
     for target in ["/", "/other/Patient/p1", "/fhirx/Patient/p1"] {
-        assert_eq!(client.get(target, &edge.token).status, 404, "{target}");
+        assert_eq!(client.get(target, &edge.token).status, 400, "{target}");
     }
     assert_eq!(
         edge.upstream.seen().len(),
@@ -472,7 +472,7 @@ fn health_and_metrics_are_on_a_listener_of_their_own() {
     }
     for path in ["/metrics", "/livez", "/readyz"] {
         let answer = edge.gateway.client().get(path, &edge.token);
-        assert_eq!(answer.status, 404, "{path} on the data listener");
+        assert_eq!(answer.status, 400, "{path} on the data listener");
     }
     let log = edge.gateway.process().stderr();
     for word in ["Shown", "Hidden", edge.token.as_str()] {
