@@ -14,7 +14,7 @@ use serde_json::Value;
 
 mod sees;
 
-use sees::{Sees, TABLE, View};
+use sees::{Rows, Sees, TABLE, View};
 
 const LAB: &str = "spiffe://hospital.example/lab";
 
@@ -57,9 +57,9 @@ fn no_hidden_value_leaves_and_no_row_is_lost() {
         return;
     }
     let server = FhirServer::shared();
-    let clinic: BTreeMap<&str, Rows> = TYPES
+    let clinic: BTreeMap<&str, Kind> = TYPES
         .iter()
-        .map(|&kind| (kind, Rows::fetch(server, kind)))
+        .map(|&kind| (kind, Kind::fetch(server, kind)))
         .collect();
     let tokens = Tokens::start();
     let roles: BTreeSet<&str> = TABLE.iter().map(|view| view.role).collect();
@@ -167,13 +167,13 @@ impl std::fmt::Display for Tally {
 }
 
 /// All rows of a type as the server itself gives them.
-struct Rows {
+struct Kind {
     kind: &'static str,
     rows: Vec<Value>,
     raw: Vec<u8>,
 }
 
-impl Rows {
+impl Kind {
     fn fetch(server: &FhirServer, kind: &'static str) -> Self {
         let (mut rows, mut raw) = (Vec::new(), Vec::new());
         loop {
@@ -193,7 +193,7 @@ impl Rows {
 }
 
 /// A role may do nothing with this type: the answer is one refusal, to a search and to a read.
-fn refused(caller: &Caller, role: &str, rows: &Rows) {
+fn refused(caller: &Caller, role: &str, rows: &Kind) {
     let id = rows.rows[0]["id"].as_str().expect("an id");
     for target in [
         format!("/fhir/{}", rows.kind),
@@ -208,7 +208,7 @@ fn refused(caller: &Caller, role: &str, rows: &Rows) {
     }
 }
 
-fn judge(caller: &Caller, view: &View, rows: &Rows) -> Tally {
+fn judge(caller: &Caller, view: &View, rows: &Kind) -> Tally {
     let context = format!("{} {}", view.role, view.kind);
     let (due, withheld): (Vec<&Value>, Vec<&Value>) =
         rows.rows.iter().partition(|row| view.row(row));
@@ -350,38 +350,31 @@ fn ascii(text: &str) -> String {
 #[test]
 fn the_table_cuts_what_it_says() {
     let row: Value = serde_json::from_str(
-        r#"{"resourceType":"Patient","id":"p","text":{"div":"x"},"name":[{"family":"F","_family":{"extension":[]},"extension":[1]}],"birthDate":"1970-01-01"}"#,
+        r#"{"resourceType":"Patient","id":"p","text":{"div":"x"},"name":[{"family":"F","_family":{"extension":[]},"extension":[1],"given":["G"]}],"birthDate":"1970-01-01","deceasedBoolean":false,"managingOrganization":{"reference":"Organization/o","display":"House"}}"#,
     )
     .expect("JSON");
-    let only = View {
-        role: "r",
-        kind: "Patient",
-        sees: Sees::Only(&["name"]),
-        rows: sees::any,
+    let cut = |sees: Sees, displays: bool| {
+        let (kept, gone) = View {
+            role: "r",
+            kind: "Patient",
+            sees,
+            rows: Rows::All,
+            displays,
+        }
+        .cut(&row);
+        (kept.to_string(), gone)
     };
-    let (kept, gone) = only.cut(&row);
+    let (kept, gone) = cut(Sees::Only(&["name.family", "deceased[x]"]), true);
     assert_eq!(
-        kept.to_string(),
-        r#"{"resourceType":"Patient","id":"p","name":[{"family":"F"}]}"#
+        kept,
+        r#"{"resourceType":"Patient","id":"p","name":[{"family":"F"}],"deceasedBoolean":false}"#
     );
-    assert!(gone.contains(&Value::from("1970-01-01")));
-    let but = View {
-        role: "r",
-        kind: "Patient",
-        sees: Sees::AllBut(&["name.family"]),
-        rows: sees::any,
-    };
-    let (kept, gone) = but.cut(&row);
+    assert!(gone.contains(&Value::from("1970-01-01")) && gone.contains(&serde_json::json!(["G"])));
+    let (kept, gone) = cut(Sees::AllBut(&["name.family", "birthDate"]), false);
     assert_eq!(
-        kept.to_string(),
-        r#"{"resourceType":"Patient","id":"p","birthDate":"1970-01-01"}"#
+        kept,
+        r#"{"resourceType":"Patient","id":"p","name":[{"given":["G"]}],"deceasedBoolean":false,"managingOrganization":{"reference":"Organization/o"}}"#
     );
-    assert!(gone.contains(&Value::from("F")));
-    let whole = View {
-        role: "r",
-        kind: "Patient",
-        sees: Sees::All,
-        rows: sees::any,
-    };
-    assert_eq!(whole.cut(&row), (row, Vec::new()));
+    assert!(gone.contains(&Value::from("F")) && gone.contains(&Value::from("House")));
+    assert_eq!(cut(Sees::All, true), (row.to_string(), Vec::new()));
 }
