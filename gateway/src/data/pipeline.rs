@@ -130,16 +130,23 @@ impl Handler for Pipeline {
             pack: None,
         });
         let is_head = head.method == Method::HEAD;
+        let is_last = head_stage::ends_connection(&head);
         let mut exchange = Exchange {
             core: &core,
             began,
             service: None,
             interaction: None,
         };
-        match exchange.run(&caller, head, body, call).await {
+        let mut response = match exchange.run(&caller, head, body, call).await {
             Ok(answer) => answer.into_response(is_head),
             Err(refused) => exchange.refuse(refused, is_head).await,
+        };
+        if is_last {
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        response
     }
 }
 
