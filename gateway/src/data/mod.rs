@@ -4,3 +4,6 @@ pub mod listen;
 mod pem;
 pub mod tls;
 pub mod upstream;
+
+#[cfg(test)]
+mod testing;

@@ -55,12 +55,11 @@ async fn serve<H: Handler>(
         });
     }
     quit.send_replace(true);
-    let living = living.downgrade();
+    let left = living.downgrade();
+    drop(living);
     let deadline = (*stopped.borrow()).unwrap_or_else(Instant::now);
     if timeout_at(deadline, ended.recv()).await.is_err() {
-        shared
-            .cut
-            .fetch_add(living.strong_count(), Ordering::Relaxed);
+        shared.cut.fetch_add(left.strong_count(), Ordering::Relaxed);
     }
     if timeout(FINISH, H::finish(core)).await.is_err() {
         tracing::warn!("core {index} was not finished in time");

@@ -226,3 +226,6 @@ fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 fn runtime() -> io::Result<runtime::Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
+
+#[cfg(test)]
+mod tests;
