@@ -52,7 +52,7 @@ pub(super) struct Pulse {
 
 /// What the life signs say.
 pub(super) enum State {
-    /// Nothing is wrong until then.
+    /// Nothing is wrong; look again then.
     Until(Instant),
     /// No request for long enough.
     Idle,
@@ -118,7 +118,8 @@ impl Pulse {
             (self.idle_since().unwrap_or(now) + self.idle, State::Idle)
         };
         if deadline > now {
-            State::Until(deadline)
+            // what runs out later may run out sooner once a request has come
+            State::Until(deadline.min(now + self.idle))
         } else {
             over
         }
