@@ -12,7 +12,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     net::TcpStream,
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_rustls::server::TlsStream;
@@ -41,12 +41,13 @@ const HTTP1_BUFFER: usize = 400 << 10;
 /// HTTP/1: a number of headers that costs no allocation.
 const HTTP1_FREE_HEADERS: usize = 100;
 
-/// Serves a connection to its end. `quitting` asks it to end soon.
+/// Serves a connection to its end. `quitting` asks it to end soon; `_alive` is held until then.
 pub(super) async fn serve<H: Handler>(
     shared: Arc<Shared>,
     core: H::Core,
     arrival: Arrival,
     quitting: watch::Receiver<bool>,
+    _alive: mpsc::Sender<()>,
 ) {
     let Arrival {
         socket,
@@ -84,10 +85,10 @@ pub(super) async fn serve<H: Handler>(
     let stream = TokioIo::new(stream);
     if h2 {
         let connection = h2_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(connection, &pulse, quitting).await;
+        watch_over(Box::pin(connection), &pulse, quitting).await;
     } else {
         let connection = h1_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(connection, &pulse, quitting).await;
+        watch_over(Box::pin(connection), &pulse, quitting).await;
     }
 }
 
@@ -153,13 +154,13 @@ impl<H: Handler> Connection
     }
 }
 
-/// Drives a connection to its end, or drops it when its pulse says so.
+/// Drives a connection to its end, or drops it when its pulse says so. Boxed, it is no part of its
+/// task's state, which would hold it several times over.
 async fn watch_over(
-    connection: impl Connection,
+    mut connection: Pin<Box<impl Connection>>,
     pulse: &Pulse,
     mut quitting: watch::Receiver<bool>,
 ) {
-    let mut connection = pin!(connection);
     let mut quit = pin!(async move {
         // an error: the core itself is gone
         let _ = quitting.wait_for(|quit| *quit).await;

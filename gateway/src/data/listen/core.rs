@@ -46,13 +46,13 @@ async fn serve<H: Handler>(
     // each connection holds a sender: the channel closes when the last one has ended
     let (living, mut ended) = mpsc::channel::<()>(1);
     while let Some(arrival) = dealt.recv().await {
-        let served =
-            connection::serve::<H>(shared.clone(), core.clone(), arrival, quitting.clone());
-        let alive = living.clone();
-        tokio::spawn(async move {
-            served.await;
-            drop(alive);
-        });
+        tokio::spawn(connection::serve::<H>(
+            shared.clone(),
+            core.clone(),
+            arrival,
+            quitting.clone(),
+            living.clone(),
+        ));
     }
     quit.send_replace(true);
     let left = living.downgrade();

@@ -18,6 +18,7 @@ use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::mpsc,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -624,4 +625,24 @@ async fn a_panic_in_the_handler_ends_one_connection_only() {
     let answer = exchange(&mut started.h1().await, &format!("GET / {close}")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "));
     started.until_none_open().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_costs_little() {
+    let started = Started::new("", Limits::default());
+    let slot = Slot::take(&started.listening.shared).unwrap();
+    let socket = started.tcp().await.into_std().unwrap();
+    let address = started.listening.address();
+    let arrival = accept::Arrival {
+        socket,
+        address,
+        at: Instant::now(),
+        slot,
+    };
+    let (_quit, quitting) = watch::channel(false);
+    let (alive, _) = mpsc::channel(1);
+    let shared = started.listening.shared.clone();
+    let served = connection::serve::<Paths>(shared, 0, arrival, quitting, alive);
+    let bytes = size_of_val(&served);
+    assert!(bytes <= 5 << 10, "{bytes}");
 }
