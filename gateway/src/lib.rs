@@ -1,5 +1,6 @@
-//! gateway
+//! The Chartward gateway: the rooms of `ARCHITECTURE.md`.
 
 pub mod base;
+pub mod cli;
 pub mod control;
 pub mod data;

@@ -6,8 +6,10 @@
 //!
 //! **Never here:** a clock, a file, a socket, a log line. `now` is an argument.
 
+pub mod decide;
 pub mod fhir;
 pub mod mask;
+pub mod pack;
 pub mod proof;
 pub mod record;
 pub mod refusal;

@@ -44,9 +44,12 @@ impl Interaction {
     /// The record's words for it.
     pub fn action(&self) -> Action {
         match self {
-            Self::Capabilities => {
-                Action { interaction: "capabilities", resource: None, id: None, query: None }
-            }
+            Self::Capabilities => Action {
+                interaction: "capabilities",
+                resource: None,
+                id: None,
+                query: None,
+            },
             Self::Read { resource, id } => Action {
                 interaction: "read",
                 resource: Some(r4().name(*resource)),
@@ -77,21 +80,32 @@ pub fn understand(request: Request<'_>) -> Result<Interaction, No> {
         ([], true) => unsupported("system search"),
         (["_history"] | [_, "_history"] | [_, _, "_history"], true) => unsupported("history"),
         ([_, _, "_history", _], true) => unsupported("vread"),
-        (segments, _) if segments.last().is_some_and(|s| s.starts_with('$')) => unsupported("operation"),
+        (segments, _) if segments.last().is_some_and(|s| s.starts_with('$')) => {
+            unsupported("operation")
+        }
         ([name], true) => {
             let pairs = target::pairs(request.query)?;
-            Ok(Interaction::Search(Search::understand(known(name)?, pairs, false)?))
+            Ok(Interaction::Search(Search::understand(
+                known(name)?,
+                pairs,
+                false,
+            )?))
         }
         ([name, "_search"], false) if request.method == "POST" => {
             let resource = known(name)?;
             let mut pairs = target::pairs(request.query)?;
             pairs.extend(target::pairs(request.form.unwrap_or(""))?);
-            Ok(Interaction::Search(Search::understand(resource, pairs, true)?))
+            Ok(Interaction::Search(Search::understand(
+                resource, pairs, true,
+            )?))
         }
         ([name, id], true) if target::is_id(id) => {
             let resource = known(name)?;
             plain(request.query)?;
-            Ok(Interaction::Read { resource, id: (*id).into() })
+            Ok(Interaction::Read {
+                resource,
+                id: (*id).into(),
+            })
         }
         ([name, id, inner], true) if target::is_id(id) && r4().resource(inner).is_some() => {
             known(name)?;
@@ -102,7 +116,8 @@ pub fn understand(request: Request<'_>) -> Result<Interaction, No> {
 }
 
 fn known(name: &str) -> Result<TypeId, No> {
-    r4().resource(name).ok_or_else(|| No::new(Reason::NotUnderstood).because("no such type"))
+    r4().resource(name)
+        .ok_or_else(|| No::new(Reason::NotUnderstood).because("no such type"))
 }
 
 /// A query that asks for nothing but JSON.
@@ -127,19 +142,41 @@ mod tests {
 
     fn ask(method: &str, target: &str) -> Result<Interaction, Reason> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        understand(Request { method, path, query, form: Some("name=x").filter(|_| method == "POST") })
-            .map_err(|no| no.reason)
+        understand(Request {
+            method,
+            path,
+            query,
+            form: Some("name=x").filter(|_| method == "POST"),
+        })
+        .map_err(|no| no.reason)
     }
 
     #[test]
     fn reads_and_searches_are_understood() {
-        assert!(matches!(ask("GET", "/metadata"), Ok(Interaction::Capabilities)));
-        assert!(matches!(ask("GET", "/Patient/1"), Ok(Interaction::Read { .. })));
-        assert!(matches!(ask("HEAD", "/Patient/1?_format=json"), Ok(Interaction::Read { .. })));
+        assert!(matches!(
+            ask("GET", "/metadata"),
+            Ok(Interaction::Capabilities)
+        ));
+        assert!(matches!(
+            ask("GET", "/Patient/1"),
+            Ok(Interaction::Read { .. })
+        ));
+        assert!(matches!(
+            ask("HEAD", "/Patient/1?_format=json"),
+            Ok(Interaction::Read { .. })
+        ));
         assert!(matches!(ask("GET", "/Patient"), Ok(Interaction::Search(_))));
-        assert!(matches!(ask("GET", "/Patient?name=a"), Ok(Interaction::Search(_))));
-        let Ok(Interaction::Search(search)) = ask("POST", "/Patient/_search?gender=male") else { panic!() };
-        assert_eq!(search.pairs().collect::<Vec<_>>(), [("gender", "male"), ("name", "x")]);
+        assert!(matches!(
+            ask("GET", "/Patient?name=a"),
+            Ok(Interaction::Search(_))
+        ));
+        let Ok(Interaction::Search(search)) = ask("POST", "/Patient/_search?gender=male") else {
+            panic!()
+        };
+        assert_eq!(
+            search.pairs().collect::<Vec<_>>(),
+            [("gender", "male"), ("name", "x")]
+        );
     }
 
     #[test]

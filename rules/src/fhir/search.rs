@@ -16,6 +16,10 @@ pub struct Search {
     pub count: Option<u32>,
     /// A page handle made by this gateway, still sealed.
     pub page: Option<String>,
+    /// Where the upstream goes on, once the handle was opened: a path and query below its base.
+    pub position: Option<String>,
+    /// The purpose that the page's handle is bound to.
+    pub purpose: Option<String>,
     /// Asked by POST: it goes upstream as a form, so that values stay out of URLs.
     pub form: bool,
 }
@@ -33,8 +37,20 @@ pub struct Filter {
 
 impl Search {
     /// Understands the pairs of a query or form. Fails with the parameter's name, never its value.
-    pub fn understand(resource: TypeId, pairs: Vec<(String, String)>, form: bool) -> Result<Self, No> {
-        let mut search = Self { resource, filters: Vec::new(), count: None, page: None, form };
+    pub fn understand(
+        resource: TypeId,
+        pairs: Vec<(String, String)>,
+        form: bool,
+    ) -> Result<Self, No> {
+        let mut search = Self {
+            resource,
+            filters: Vec::new(),
+            count: None,
+            page: None,
+            position: None,
+            purpose: None,
+            form,
+        };
         for (name, value) in pairs {
             search.add(name, value)?;
         }
@@ -46,14 +62,19 @@ impl Search {
 
     /// Name and value pairs as they are sent, `_count` apart.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.filters.iter().map(|f| (f.name.as_str(), f.value.as_str()))
+        self.filters
+            .iter()
+            .map(|f| (f.name.as_str(), f.value.as_str()))
     }
 
     fn add(&mut self, name: String, value: String) -> Result<(), No> {
         let not = |reason, name: &str| Err(No::named(reason, shorten(name)));
         match name.as_str() {
             "_count" => {
-                let count = value.parse::<u32>().ok().filter(|_| value.bytes().all(|b| b.is_ascii_digit()));
+                let count = value
+                    .parse::<u32>()
+                    .ok()
+                    .filter(|_| value.bytes().all(|b| b.is_ascii_digit()));
                 return match (count, self.count) {
                     (Some(0), None) => not(Reason::NotSupported, "_count=0"),
                     (Some(count), None) => {
@@ -64,20 +85,29 @@ impl Search {
                 };
             }
             "_page" => {
-                return if self.page.replace(value).is_none() { Ok(()) } else { not(Reason::NotUnderstood, "_page") };
+                return if self.page.replace(value).is_none() {
+                    Ok(())
+                } else {
+                    not(Reason::NotUnderstood, "_page")
+                };
             }
             "_format" => return format(&value),
             "_pretty" => return Ok(()),
-            "_include" | "_revinclude" | "_sort" | "_filter" | "_text" | "_content" | "_query" | "_summary"
-            | "_elements" | "_total" | "_contained" | "_containedType" | "_list" | "_type" | "_has" | "_score"
-            | "_maxresults" | "_graph" | "_since" | "_at" => return not(Reason::NotSupported, &name),
+            "_include" | "_revinclude" | "_sort" | "_filter" | "_text" | "_content" | "_query"
+            | "_summary" | "_elements" | "_total" | "_contained" | "_containedType" | "_list"
+            | "_type" | "_has" | "_score" | "_maxresults" | "_graph" | "_since" | "_at" => {
+                return not(Reason::NotSupported, &name);
+            }
             _ => {}
         }
         let (code, modifier) = match name.split_once(':') {
             Some((code, modifier)) => (code, Some(modifier)),
             None => (name.as_str(), None),
         };
-        if matches!(code, "_include" | "_revinclude" | "_has" | "_sort" | "_list") {
+        if matches!(
+            code,
+            "_include" | "_revinclude" | "_has" | "_sort" | "_list"
+        ) {
             return not(Reason::NotSupported, code);
         }
         if name.contains('.') {
@@ -118,9 +148,11 @@ fn understood(param: &Param, modifier: &str) -> Result<(), Reason> {
         ("exact" | "contains", String) => Ok(()),
         ("not", Token) => Ok(()),
         (name, Reference) if r4().resource(name).is_some() => Ok(()),
-        ("text" | "in" | "not-in" | "below" | "above" | "of-type" | "identifier" | "exact" | "contains" | "not" | "iterate", _) => {
-            Err(Reason::NotSupported)
-        }
+        (
+            "text" | "in" | "not-in" | "below" | "above" | "of-type" | "identifier" | "exact"
+            | "contains" | "not" | "iterate",
+            _,
+        ) => Err(Reason::NotSupported),
         _ => Err(Reason::NotUnderstood),
     }
 }
@@ -154,16 +186,31 @@ mod tests {
     fn known_parameters_are_understood() {
         for (resource, query) in [
             ("Patient", ""),
-            ("Patient", "name=smith&birthdate=ge1970&_count=20&_format=json&_pretty=true"),
-            ("Patient", "name:exact=Smith&family:contains=mit&gender:not=male&birthdate:missing=true"),
-            ("Observation", "subject:Patient=1&code=http://loinc.org|8480-6,8462-4&_id=1,2&_lastUpdated=gt2020"),
-            ("Observation", "code-value-quantity=8480-6$gt100&_security=R&_tag=x"),
+            (
+                "Patient",
+                "name=smith&birthdate=ge1970&_count=20&_format=json&_pretty=true",
+            ),
+            (
+                "Patient",
+                "name:exact=Smith&family:contains=mit&gender:not=male&birthdate:missing=true",
+            ),
+            (
+                "Observation",
+                "subject:Patient=1&code=http://loinc.org|8480-6,8462-4&_id=1,2&_lastUpdated=gt2020",
+            ),
+            (
+                "Observation",
+                "code-value-quantity=8480-6$gt100&_security=R&_tag=x",
+            ),
         ] {
             let search = understand(resource, query);
             assert!(search.is_ok(), "{resource} {query} {search:?}");
         }
         assert_eq!(understand("Patient", "_count=20").unwrap().count, Some(20));
-        assert_eq!(write(&understand("Patient", "name=a%20b&_count=5").unwrap()), "name=a%20b&_count=5");
+        assert_eq!(
+            write(&understand("Patient", "name=a%20b&_count=5").unwrap()),
+            "name=a%20b&_count=5"
+        );
     }
 
     #[test]
@@ -178,10 +225,30 @@ mod tests {
             ("Patient", "_count=+5", NotUnderstood, "_count"),
             ("Patient", "_count=5&_count=6", NotUnderstood, "_count"),
             ("Patient", "_count=0", NotSupported, "_count=0"),
-            ("Patient", "_include=Patient:organization", NotSupported, "_include"),
-            ("Patient", "_include:iterate=Patient:organization", NotSupported, "_include"),
-            ("Patient", "_revinclude:iterate=*", NotSupported, "_revinclude"),
-            ("Patient", "_has:Observation:patient:code=1", NotSupported, "_has"),
+            (
+                "Patient",
+                "_include=Patient:organization",
+                NotSupported,
+                "_include",
+            ),
+            (
+                "Patient",
+                "_include:iterate=Patient:organization",
+                NotSupported,
+                "_include",
+            ),
+            (
+                "Patient",
+                "_revinclude:iterate=*",
+                NotSupported,
+                "_revinclude",
+            ),
+            (
+                "Patient",
+                "_has:Observation:patient:code=1",
+                NotSupported,
+                "_has",
+            ),
             ("Patient", "_sort=birthdate", NotSupported, "_sort"),
             ("Patient", "_sort:desc=birthdate", NotSupported, "_sort"),
             ("Patient", "_filter=name eq x", NotUnderstood, ""),
@@ -190,17 +257,39 @@ mod tests {
             ("Patient", "_summary=count", NotSupported, "_summary"),
             ("Patient", "_elements=name", NotSupported, "_elements"),
             ("Patient", "_total=accurate", NotSupported, "_total"),
-            ("Observation", "subject.name=x", NotSupported, "subject.name"),
-            ("Observation", "subject:Patient.name=x", NotSupported, "subject:Patient.name"),
-            ("Observation", "subject:identifier=x", NotSupported, "subject:identifier"),
+            (
+                "Observation",
+                "subject.name=x",
+                NotSupported,
+                "subject.name",
+            ),
+            (
+                "Observation",
+                "subject:Patient.name=x",
+                NotSupported,
+                "subject:Patient.name",
+            ),
+            (
+                "Observation",
+                "subject:identifier=x",
+                NotSupported,
+                "subject:identifier",
+            ),
             ("Observation", "code:text=x", NotSupported, "code:text"),
             ("Observation", "code:in=x", NotSupported, "code:in"),
             ("Patient", "_page=abc&name=x", NotUnderstood, "_page"),
             ("Patient", "access_token=x", NotUnderstood, "access_token"),
         ] {
             let (got, named) = understand(resource, query).unwrap_err();
-            assert_eq!((got, named.as_deref().unwrap_or("")), (reason, name), "{query}");
+            assert_eq!(
+                (got, named.as_deref().unwrap_or("")),
+                (reason, name),
+                "{query}"
+            );
         }
-        assert_eq!(understand("Patient", "_format=xml").unwrap_err().0, NotAcceptable);
+        assert_eq!(
+            understand("Patient", "_format=xml").unwrap_err().0,
+            NotAcceptable
+        );
     }
 }

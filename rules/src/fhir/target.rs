@@ -73,8 +73,9 @@ fn decode(text: &str) -> Result<String, No> {
 
 /// Appends `text` percent-encoded: all but RFC 3986's unreserved characters.
 pub fn encode(out: &mut String, text: &str) {
-    const HEX: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    const HEX: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(byte as char);
@@ -101,7 +102,9 @@ pub fn write_pairs<'a>(out: &mut String, pairs: impl Iterator<Item = (&'a str, &
 /// Whether `text` is a FHIR id: `[A-Za-z0-9\-\.]{1,64}`.
 pub fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
 }
 
 #[cfg(test)]
@@ -114,11 +117,31 @@ mod tests {
         assert_eq!(segments("/").unwrap(), Vec::<&str>::new());
         assert_eq!(segments("/Patient/a.b-1").unwrap(), ["Patient", "a.b-1"]);
         for odd in [
-            "Patient", "//", "/Patient/", "/Patient//1", "/Patient/..", "/Patient/.", "/./Patient/1",
-            "/Patient/%31", "/Patient%2f1", "/Patient/1;a=b", "/Patient/1%00", "/Patient\\1", "/Patient/1 ",
-            "/Patient/...", "/Pâtient/1", "/Patient/1,2", "/Patient/a%252fb", "/Patient/1?x", "/Patient/1#f",
+            "Patient",
+            "//",
+            "/Patient/",
+            "/Patient//1",
+            "/Patient/..",
+            "/Patient/.",
+            "/./Patient/1",
+            "/Patient/%31",
+            "/Patient%2f1",
+            "/Patient/1;a=b",
+            "/Patient/1%00",
+            "/Patient\\1",
+            "/Patient/1 ",
+            "/Patient/...",
+            "/Pâtient/1",
+            "/Patient/1,2",
+            "/Patient/a%252fb",
+            "/Patient/1?x",
+            "/Patient/1#f",
         ] {
-            assert_eq!(segments(odd).unwrap_err().reason, Reason::NotUnderstood, "{odd}");
+            assert_eq!(
+                segments(odd).unwrap_err().reason,
+                Reason::NotUnderstood,
+                "{odd}"
+            );
         }
     }
 
@@ -127,12 +150,29 @@ mod tests {
         assert_eq!(pairs("").unwrap(), []);
         let got = pairs("code=http%3A%2F%2Floinc.org%7C8480-6&name=O%27Neil+J&x=%252e").unwrap();
         let got: Vec<(&str, &str)> = got.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        assert_eq!(got, [("code", "http://loinc.org|8480-6"), ("name", "O'Neil J"), ("x", "%2e")]);
+        assert_eq!(
+            got,
+            [
+                ("code", "http://loinc.org|8480-6"),
+                ("name", "O'Neil J"),
+                ("x", "%2e")
+            ]
+        );
         let mut out = String::new();
         write_pairs(&mut out, got.iter().copied());
-        assert_eq!(out, "code=http%3A%2F%2Floinc.org%7C8480-6&name=O%27Neil%20J&x=%252e");
-        for odd in ["a", "a=1&", "&a=1", "a=1;b=2", "a=%", "a=%4", "a=%zz", "a=%ff", "a=%00", "a=b c", "a=\u{e9}", "a=1#b"] {
-            assert_eq!(pairs(odd).unwrap_err().reason, Reason::NotUnderstood, "{odd}");
+        assert_eq!(
+            out,
+            "code=http%3A%2F%2Floinc.org%7C8480-6&name=O%27Neil%20J&x=%252e"
+        );
+        for odd in [
+            "a", "a=1&", "&a=1", "a=1;b=2", "a=%", "a=%4", "a=%zz", "a=%ff", "a=%00", "a=b c",
+            "a=\u{e9}", "a=1#b",
+        ] {
+            assert_eq!(
+                pairs(odd).unwrap_err().reason,
+                Reason::NotUnderstood,
+                "{odd}"
+            );
         }
     }
 

@@ -23,28 +23,42 @@ pub(crate) struct Shared {
 }
 
 /// Compiles the union of `grants` over the type.
-pub(crate) fn compile(tables: &Tables, resource: TypeId, grants: &[Pos<'_>], shared: &Shared) -> View {
+pub(crate) fn compile(
+    tables: &Tables,
+    resource: TypeId,
+    grants: &[Pos<'_>],
+    shared: &Shared,
+) -> View {
     let root = tables.root(resource);
     let whole = !rule::hides_any(tables, root, grants, true);
     let mut build = Build {
         tables,
         shared,
         whole,
-        nodes: vec![Node { keeps_unknown: true, ..Node::default() }],
+        nodes: vec![Node {
+            keeps_unknown: true,
+            ..Node::default()
+        }],
         full: HashMap::new(),
         sibling: None,
         withholds: false,
     };
-    let root = if whole { build.full(root) } else { build.partial(root, grants, Place::Root) };
+    let root = if whole {
+        build.full(root)
+    } else {
+        build.partial(root, grants, Place::Root)
+    };
     let (mut nodes, withholds) = (build.nodes, build.withholds);
     if let Some(node) = nodes.get_mut(root.0 as usize) {
-        node.children.push(Child { key: b"resourceType".as_slice().into(), act: Act::Copy });
+        node.children.push(Child {
+            key: b"resourceType".as_slice().into(),
+            act: Act::Copy,
+        });
     }
     for node in &mut nodes {
         node.keys = Keys::build(&node.children);
     }
     View {
-        resource,
         nodes,
         root,
         whole,
@@ -103,7 +117,13 @@ impl Build<'_> {
         self.partial_with(structure, grants, place, 3)
     }
 
-    fn partial_with(&mut self, structure: StructId, grants: &[Pos<'_>], place: Place, copies: u8) -> NodeId {
+    fn partial_with(
+        &mut self,
+        structure: StructId,
+        grants: &[Pos<'_>],
+        place: Place,
+        copies: u8,
+    ) -> NodeId {
         let id = self.reserve();
         let mut children = Vec::new();
         let mut required = Vec::new();
@@ -167,7 +187,9 @@ impl Build<'_> {
                 continue;
             }
             let keys: Vec<String> = tables.json_keys(element).map(|(key, _)| key).collect();
-            let first = children.iter().position(|c| keys.iter().any(|k| k.as_bytes() == &*c.key));
+            let first = children
+                .iter()
+                .position(|c| keys.iter().any(|k| k.as_bytes() == &*c.key));
             if let Some(first) = first {
                 self.require(element, first, children, &mut required);
             }
@@ -176,7 +198,13 @@ impl Build<'_> {
     }
 
     /// Where none of the element's keys stays, an absent reason stands for it.
-    fn require(&mut self, element: &Element, first: usize, children: &[Child], required: &mut Vec<Required>) {
+    fn require(
+        &mut self,
+        element: &Element,
+        first: usize,
+        children: &[Child],
+        required: &mut Vec<Required>,
+    ) {
         match self.absent(element, 0) {
             Some(bytes) => {
                 let keys: Vec<String> = self
@@ -190,20 +218,37 @@ impl Build<'_> {
                         child.is_some_and(|c| keys.iter().any(|k| k.as_bytes() == &*c.key))
                     })
                     .collect();
-                required.push(Required { children: of, bytes: bytes.into_bytes() });
+                required.push(Required {
+                    children: of,
+                    bytes: bytes.into_bytes(),
+                });
             }
             None => self.withholds = true,
         }
     }
 
-    fn partly(&mut self, element: &Element, inner: &[Pos<'_>], place: Place, children: &mut Vec<Child>) {
+    fn partly(
+        &mut self,
+        element: &Element,
+        inner: &[Pos<'_>],
+        place: Place,
+        children: &mut Vec<Child>,
+    ) {
         let tables = self.tables;
         let is_meta = place == Place::Root && element.name == "meta";
         for (key, t) in tables.json_keys(element) {
             match t {
                 ElementType::Complex(s) if tables.structure(*s).name == "Reference" => {
-                    let variants = [0, 1, 2, 3].map(|c| self.partial_with(*s, inner, Place::Inside, c));
-                    push(children, &key, Act::Reference { variants, fallback: self.fallback(element) });
+                    let variants =
+                        [0, 1, 2, 3].map(|c| self.partial_with(*s, inner, Place::Inside, c));
+                    push(
+                        children,
+                        &key,
+                        Act::Reference {
+                            variants,
+                            fallback: self.fallback(element),
+                        },
+                    );
                 }
                 ElementType::Complex(s) if is_meta => {
                     let node = self.partial(*s, inner, Place::Meta);
@@ -234,7 +279,11 @@ impl Build<'_> {
             let act = match t {
                 ElementType::Primitive(_) | ElementType::Xhtml => {
                     let sibling = self.sibling();
-                    let act = if element.many && !self.whole { Act::Siblings(sibling) } else { Act::Enter(sibling) };
+                    let act = if element.many && !self.whole {
+                        Act::Siblings(sibling)
+                    } else {
+                        Act::Enter(sibling)
+                    };
                     push(children, &format!("_{key}"), act);
                     Act::Copy
                 }
@@ -255,7 +304,10 @@ impl Build<'_> {
                 } else {
                     [0, 1, 2, 3].map(|c| self.full_with(structure, c))
                 };
-                Act::Reference { variants, fallback: self.fallback(element) }
+                Act::Reference {
+                    variants,
+                    fallback: self.fallback(element),
+                }
             }
             _ if self.whole => Act::Enter(self.full(structure)),
             "Narrative" => Act::Cut,
@@ -289,7 +341,10 @@ impl Build<'_> {
         if element.targets.is_empty() || element.targets.contains(&"Resource") {
             all(&mut self.tables.resources())
         } else {
-            all(&mut element.targets.iter().filter_map(|name| self.tables.resource(name)))
+            all(&mut element
+                .targets
+                .iter()
+                .filter_map(|name| self.tables.resource(name)))
         }
     }
 
@@ -302,7 +357,13 @@ impl Build<'_> {
             ElementType::Primitive(_) => Some(format!(r#""_{key}":{open}{{{ABSENT}}}{close}"#)),
             ElementType::Complex(s) if depth < 4 => {
                 let mut body = ABSENT.to_owned();
-                for inner in self.tables.structure(*s).elements.iter().filter(|e| e.min > 0) {
+                for inner in self
+                    .tables
+                    .structure(*s)
+                    .elements
+                    .iter()
+                    .filter(|e| e.min > 0)
+                {
                     body.push(',');
                     body.push_str(&self.absent(inner, depth + 1)?);
                 }
@@ -320,13 +381,21 @@ impl Build<'_> {
     fn fill(&mut self, id: NodeId, children: Vec<Child>, required: Vec<Required>) {
         let keeps_unknown = self.whole;
         if let Some(node) = self.nodes.get_mut(id.0 as usize) {
-            *node = Node { children, keys: Keys::default(), keeps_unknown, required };
+            *node = Node {
+                children,
+                keys: Keys::default(),
+                keeps_unknown,
+                required,
+            };
         }
     }
 }
 
 fn push(children: &mut Vec<Child>, key: &str, act: Act) {
-    children.push(Child { key: key.as_bytes().into(), act });
+    children.push(Child {
+        key: key.as_bytes().into(),
+        act,
+    });
 }
 
 fn mark_security(children: &mut [Child]) {

@@ -44,7 +44,9 @@ impl Probe {
     pub(crate) const ROOT: ProbeId = ProbeId(0);
 
     pub(crate) fn new() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self {
+            nodes: vec![Node::default()],
+        }
     }
 
     /// Collects what stands at `path` (JSON keys) into `slot`.
@@ -54,7 +56,9 @@ impl Probe {
             let last = i + 1 == path.len();
             let slot = last.then_some(slot);
             let fresh = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-            let Some(node) = self.nodes.get_mut(at) else { return };
+            let Some(node) = self.nodes.get_mut(at) else {
+                return;
+            };
             // one step may serve several questions: a second slot for a key makes a second step
             let known = node.children.iter_mut().find(|s| {
                 *s.key == *key.as_bytes() && (slot.is_none() || s.slot.is_none() || s.slot == slot)
@@ -68,7 +72,11 @@ impl Probe {
                     .iter()
                     .find(|s| *s.key == *key.as_bytes())
                     .map_or(ProbeId(fresh), |s| s.next);
-                node.children.push(Step { key: key.as_bytes().into(), next, slot });
+                node.children.push(Step {
+                    key: key.as_bytes().into(),
+                    next,
+                    slot,
+                });
                 at = next.0 as usize;
                 if next.0 == fresh {
                     self.nodes.push(Node::default());
@@ -81,7 +89,10 @@ impl Probe {
     #[inline]
     pub(crate) fn step(&self, at: ProbeId, key: &[u8]) -> Option<ProbeId> {
         let node = self.nodes.get(at.0 as usize)?;
-        node.children.iter().find(|s| *s.key == *key).map(|s| s.next)
+        node.children
+            .iter()
+            .find(|s| *s.key == *key)
+            .map(|s| s.next)
     }
 
     /// The slots that a scalar under `key` fills.

@@ -125,7 +125,14 @@ struct Mark {
 type Ended = Result<(usize, Kept), Stop>;
 
 impl<'a> Walk<'a, '_> {
-    fn object(&mut self, at: usize, id: NodeId, probe: Option<ProbeId>, depth: u32, kind: Kind) -> Ended {
+    fn object(
+        &mut self,
+        at: usize,
+        id: NodeId,
+        probe: Option<ProbeId>,
+        depth: u32,
+        kind: Kind,
+    ) -> Ended {
         deeper(depth, at)?;
         let view = self.view;
         let node = view.node(id).ok_or_else(|| fault("no such node", at))?;
@@ -193,7 +200,14 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Puts what belongs at an object's end before the brace at `at`; whether the object stays.
-    fn finish(&mut self, at: usize, node: &Node, stays: &[u64; 8], mut any: bool, kind: Kind) -> bool {
+    fn finish(
+        &mut self,
+        at: usize,
+        node: &Node,
+        stays: &[u64; 8],
+        mut any: bool,
+        kind: Kind,
+    ) -> bool {
         for required in &node.required {
             if !required.children.iter().any(|i| has(stays, *i)) {
                 self.put(at, any, &[&required.bytes]);
@@ -261,7 +275,9 @@ impl<'a> Walk<'a, '_> {
                 Ok((end, Kept::No))
             }
             Act::Siblings(node) => self.siblings(at, node, depth),
-            Act::Reference { variants, fallback } => self.references(at, variants, fallback, step, depth),
+            Act::Reference { variants, fallback } => {
+                self.references(at, variants, fallback, step, depth)
+            }
             Act::Extensions(node) => self.extensions(at, node, false, step, depth),
             Act::Modifiers(node) => self.extensions(at, node, true, step, depth),
             Act::Contained => self.contained(at, depth),
@@ -331,10 +347,19 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// An object by its node, or an array of such objects.
-    fn enter(&mut self, at: usize, node: NodeId, probe: Option<ProbeId>, depth: u32, kind: Kind) -> Ended {
+    fn enter(
+        &mut self,
+        at: usize,
+        node: NodeId,
+        probe: Option<ProbeId>,
+        depth: u32,
+        kind: Kind,
+    ) -> Ended {
         match byte(self.bytes, at)? {
             b'{' => self.object(at, node, probe, depth, kind),
-            b'[' => self.array(at, depth, |walk, at, depth| walk.enter(at, node, probe, depth, Kind::Plain)),
+            b'[' => self.array(at, depth, |walk, at, depth| {
+                walk.enter(at, node, probe, depth, Kind::Plain)
+            }),
             _ => {
                 let kept = if self.view.whole { Kept::Yes } else { Kept::No };
                 Ok((skip_value(self.bytes, at, depth)?, kept))
@@ -444,7 +469,9 @@ impl<'a> Walk<'a, '_> {
         depth: u32,
     ) -> Ended {
         match byte(self.bytes, at)? {
-            b'[' => self.array(at, depth, |walk, at, depth| walk.extensions(at, node, modifier, probe, depth)),
+            b'[' => self.array(at, depth, |walk, at, depth| {
+                walk.extensions(at, node, modifier, probe, depth)
+            }),
             b'{' => {
                 let bytes = self.bytes;
                 let mut url = None;
@@ -454,7 +481,8 @@ impl<'a> Walk<'a, '_> {
                     }
                     url.is_none()
                 })?;
-                let listed = url.is_some_and(|url| self.view.extensions.iter().any(|e| **e == *url));
+                let listed =
+                    url.is_some_and(|url| self.view.extensions.iter().any(|e| **e == *url));
                 if listed {
                     return self.object(at, node, probe, depth, Kind::Plain);
                 }
@@ -490,7 +518,14 @@ impl<'a> Walk<'a, '_> {
                     walk.meta_kept = meta;
                     walk.view = outer;
                     let (end, kept) = result?;
-                    Ok((end, if goes || view.withholds { Kept::No } else { kept }))
+                    Ok((
+                        end,
+                        if goes || view.withholds {
+                            Kept::No
+                        } else {
+                            kept
+                        },
+                    ))
                 }
                 None => Ok((skip_value(walk.bytes, at, depth)?, Kept::No)),
             }
@@ -570,11 +605,18 @@ impl<'a> Walk<'a, '_> {
         let end = skip_value(bytes, at, 0)?;
         let text = match byte(bytes, at)? {
             b'"' => quoted(bytes, at, end),
-            _ => bytes.get(at..end).and_then(|raw| std::str::from_utf8(raw).ok()).map(Cow::Borrowed),
+            _ => bytes
+                .get(at..end)
+                .and_then(|raw| std::str::from_utf8(raw).ok())
+                .map(Cow::Borrowed),
         };
         let text = text.ok_or_else(|| fault("not utf-8", at))?;
         for slot in self.probe.slots(probe, key) {
-            self.findings.push(Finding { slot, object, text: text.clone() });
+            self.findings.push(Finding {
+                slot,
+                object,
+                text: text.clone(),
+            });
         }
         Ok(())
     }
@@ -596,7 +638,11 @@ impl<'a> Walk<'a, '_> {
 
     #[inline]
     fn mark(&self, at: usize) -> Mark {
-        Mark { length: self.out.len(), run: self.run, at }
+        Mark {
+            length: self.out.len(),
+            run: self.run,
+            at,
+        }
     }
 
     /// Takes back all that was written since `mark`, and cuts from there to `end`.
@@ -639,7 +685,9 @@ const ANY: NodeId = NodeId(0);
 /// Sets the bit; whether it was set.
 #[inline]
 fn set(bits: &mut [u64; 8], index: usize) -> bool {
-    let Some(word) = bits.get_mut(index / 64) else { return true };
+    let Some(word) = bits.get_mut(index / 64) else {
+        return true;
+    };
     let bit = 1u64 << (index % 64);
     let was = *word & bit != 0;
     *word |= bit;
@@ -647,7 +695,8 @@ fn set(bits: &mut [u64; 8], index: usize) -> bool {
 }
 
 fn has(bits: &[u64; 8], index: usize) -> bool {
-    bits.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    bits.get(index / 64)
+        .is_some_and(|word| word >> (index % 64) & 1 == 1)
 }
 
 pub(crate) fn is_key(member: &scan::Member<'_>, name: &[u8]) -> bool {
@@ -660,7 +709,10 @@ pub(crate) fn is_key(member: &scan::Member<'_>, name: &[u8]) -> bool {
 
 /// The text of the string that stands at `at..end`; `None` for anything else.
 pub(crate) fn quoted(bytes: &[u8], at: usize, end: usize) -> Option<Cow<'_, str>> {
-    let raw = bytes.get(at..end)?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let raw = bytes
+        .get(at..end)?
+        .strip_prefix(b"\"")?
+        .strip_suffix(b"\"")?;
     if raw.contains(&b'\\') {
         scan::unescape(raw).map(Cow::Owned)
     } else {

@@ -26,7 +26,10 @@ impl Trie {
     }
 
     fn child(&self, name: &str) -> Option<&Self> {
-        self.children.iter().find(|(stem, _)| *stem == name).map(|(_, child)| child)
+        self.children
+            .iter()
+            .find(|(stem, _)| *stem == name)
+            .map(|(_, child)| child)
     }
 
     /// Whether a listed path is exactly this one stem.
@@ -132,15 +135,23 @@ pub(crate) fn shows(tables: &Tables, root: StructId, grants: &[Pos<'_>], path: &
     let mut grants = grants.to_vec();
     let mut at = vec![root];
     for (depth, stem) in path.iter().enumerate() {
-        let found: Vec<&Element> =
-            at.iter().filter_map(|s| tables.structure(*s).element(stem)).collect();
-        let Some(element) = found.first() else { return false };
+        let found: Vec<&Element> = at
+            .iter()
+            .filter_map(|s| tables.structure(*s).element(stem))
+            .collect();
+        let Some(element) = found.first() else {
+            return false;
+        };
         match sight(&grants, element, depth == 0) {
             Sight::Shown => return true,
             Sight::Partly(inner) => grants = inner,
             Sight::Hidden | Sight::Withheld => return false,
         }
-        at = found.iter().flat_map(|e| &e.types).filter_map(complex).collect();
+        at = found
+            .iter()
+            .flat_map(|e| &e.types)
+            .filter_map(complex)
+            .collect();
     }
     // the path ends where only parts are shown, unless those parts are all there is
     !at.is_empty() && !at.iter().any(|s| hides_any(tables, *s, &grants, false))
@@ -151,15 +162,19 @@ pub(crate) fn hides_any(tables: &Tables, at: StructId, grants: &[Pos<'_>], at_ro
     if grants.iter().any(|pos| matches!(pos, Pos::All)) {
         return false;
     }
-    tables.structure(at).elements.iter().any(|element| match sight(grants, element, at_root) {
-        Sight::Shown => false,
-        Sight::Hidden | Sight::Withheld => true,
-        Sight::Partly(inner) => element
-            .types
-            .iter()
-            .filter_map(complex)
-            .any(|s| hides_any(tables, s, &inner, false)),
-    })
+    tables
+        .structure(at)
+        .elements
+        .iter()
+        .any(|element| match sight(grants, element, at_root) {
+            Sight::Shown => false,
+            Sight::Hidden | Sight::Withheld => true,
+            Sight::Partly(inner) => element
+                .types
+                .iter()
+                .filter_map(complex)
+                .any(|s| hides_any(tables, s, &inner, false)),
+        })
 }
 
 fn complex(t: &ElementType) -> Option<StructId> {

@@ -73,7 +73,12 @@ pub(crate) fn string(bytes: &[u8], mut at: usize) -> Result<Text, Stop> {
             }
         }
         match byte(bytes, at)? {
-            b'"' => return Ok(Text { end: at + 1, escaped }),
+            b'"' => {
+                return Ok(Text {
+                    end: at + 1,
+                    escaped,
+                });
+            }
             b'\\' => {
                 escaped = true;
                 at = escape(bytes, at)?;
@@ -286,8 +291,20 @@ mod tests {
     #[test]
     fn well_formed_values_end_where_they_end() {
         for text in [
-            "0", "-0", "10.5e-3", "1E400", "true", "false", "null", "\"\"", "\"a\\u0041\\\\\\\"\"",
-            "\"\\ud83e\\ude7a\"", "[]", "[1,[2],{}]", "{}", "{ \"a\" : [ 1 , 2 ] , \"b\" : {} }",
+            "0",
+            "-0",
+            "10.5e-3",
+            "1E400",
+            "true",
+            "false",
+            "null",
+            "\"\"",
+            "\"a\\u0041\\\\\\\"\"",
+            "\"\\ud83e\\ude7a\"",
+            "[]",
+            "[1,[2],{}]",
+            "{}",
+            "{ \"a\" : [ 1 , 2 ] , \"b\" : {} }",
             "\"01234567890123456789\\n\"",
         ] {
             assert_eq!(value(text).ok(), Some(text.len()), "{text}");
@@ -297,9 +314,31 @@ mod tests {
     #[test]
     fn malformed_values_are_faults() {
         for text in [
-            "01", "-", "1.", "1e", ".5", "+1", "nul ", "tru3", "\"\\x\"", "\"\\ud800\"", "\"\\udc00\"",
-            "\"\\ud800\\u0041\"", "\"a\nb\"", "\"a\u{0}b\"", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}",
-            "{\"a\":1,}", "{a:1}", "{\"a\":1 \"b\":2}", "}", "'a'", "NaN",
+            "01",
+            "-",
+            "1.",
+            "1e",
+            ".5",
+            "+1",
+            "nul ",
+            "tru3",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\udc00\"",
+            "\"\\ud800\\u0041\"",
+            "\"a\nb\"",
+            "\"a\u{0}b\"",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\":1 \"b\":2}",
+            "}",
+            "'a'",
+            "NaN",
         ] {
             assert!(matches!(value(text), Err(Stop::Fault(_))), "{text}");
         }
@@ -309,7 +348,10 @@ mod tests {
     fn a_value_cut_short_is_incomplete() {
         let whole = br#"{"a":[1,-2.5e3,"x\u0041\ud83e\ude7a"],"b":true}"#;
         for end in 0..whole.len() {
-            assert!(matches!(skip_value(&whole[..end], 0, 0), Err(Stop::Incomplete)), "{end}");
+            assert!(
+                matches!(skip_value(&whole[..end], 0, 0), Err(Stop::Incomplete)),
+                "{end}"
+            );
         }
     }
 

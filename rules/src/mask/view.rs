@@ -9,7 +9,6 @@ pub(crate) struct NodeId(pub(crate) u32);
 /// What a subject sees of one type, compiled for the walk of [`super::row`].
 #[derive(Debug)]
 pub struct View {
-    pub(crate) resource: TypeId,
     pub(crate) nodes: Vec<Node>,
     pub(crate) root: NodeId,
     /// Hides nothing: rows leave as they came, extensions and narrative too.
@@ -103,16 +102,30 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn build(children: &[Child]) -> Self {
         if children.is_empty() {
-            return Self { slots: vec![0], seed: 1, shift: 63 };
+            return Self {
+                slots: vec![0],
+                seed: 1,
+                shift: 63,
+            };
         }
-        let mut bits = (children.len() * 2).next_power_of_two().trailing_zeros().max(1);
+        let mut bits = (children.len() * 2)
+            .next_power_of_two()
+            .trailing_zeros()
+            .max(1);
         loop {
             let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
             for _ in 0..64 {
                 if let Some(slots) = Self::place(children, seed, bits) {
-                    return Self { slots, seed, shift: 64 - bits };
+                    return Self {
+                        slots,
+                        seed,
+                        shift: 64 - bits,
+                    };
                 }
-                seed = seed.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(0x2545_f491_4f6c_dd1d) | 1;
+                seed = seed
+                    .wrapping_mul(0xd134_2543_de82_ef95)
+                    .wrapping_add(0x2545_f491_4f6c_dd1d)
+                    | 1;
             }
             bits += 1;
         }
@@ -160,9 +173,16 @@ mod tests {
 
     #[test]
     fn every_key_is_found_and_no_other() {
-        let words: Vec<String> = (0..400).map(|i| format!("value{}x{}", i * 7, i % 13)).collect();
-        let children: Vec<Child> =
-            words.iter().map(|w| Child { key: w.as_bytes().into(), act: Act::Copy }).collect();
+        let words: Vec<String> = (0..400)
+            .map(|i| format!("value{}x{}", i * 7, i % 13))
+            .collect();
+        let children: Vec<Child> = words
+            .iter()
+            .map(|w| Child {
+                key: w.as_bytes().into(),
+                act: Act::Copy,
+            })
+            .collect();
         let keys = Keys::build(&children);
         for (i, word) in words.iter().enumerate() {
             assert_eq!(keys.find(&children, word.as_bytes()), Some(i));

@@ -107,6 +107,10 @@ impl Scopes {
         &self.text
     }
 
+    pub(crate) fn text_shared(&self) -> Arc<str> {
+        self.text.clone()
+    }
+
     /// How far these scopes reach for `right` on the type called `resource`.
     pub fn reach(&self, resource: &str, right: Rights) -> Reach {
         let covers = |contexts: &[Context]| {

@@ -1,0 +1,436 @@
+//! One row judged: which grants match it, under which view it leaves, or that it doesn't.
+
+use std::sync::Arc;
+
+use super::stance::{self, Candidates, Sighted, Stance};
+use crate::fhir::tables::{SubjectRule, TypeId, r4};
+use crate::fhir::target::is_id;
+use crate::mask::probe::Finding;
+use crate::mask::row::{Contained, Inner, Walked, is_key, quoted, walk};
+use crate::mask::scan::{self, skip_space, skip_value};
+use crate::mask::{Fault, Stop};
+use crate::pack::compile::RESTRICTED;
+use crate::pack::{Can, Classes, Program};
+use crate::record::Row;
+use crate::smart::Reach;
+
+/// Everything that judging rows of one request needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Bench {
+    pub(crate) program: Arc<Program>,
+    pub(crate) stance: Arc<Stance>,
+    pub(crate) can: Can,
+    /// The launch patient, to whom `patient/` scopes confine.
+    pub(crate) patient: Option<Arc<str>>,
+}
+
+/// Judges rows of one type, one after the other.
+#[derive(Debug)]
+pub(crate) struct RowJudge {
+    bench: Bench,
+    candidates: Arc<Candidates>,
+    /// Element paths that the search reads; a row whose view hides one doesn't leave (D10).
+    reads: Vec<Vec<&'static str>>,
+    seen: Vec<(u128, Arc<Sighted>, bool)>,
+    /// The union that the last row was under.
+    last: u128,
+}
+
+/// What became of a row.
+pub(crate) enum Judged {
+    /// Its masked bytes are at the end of the output.
+    Leaves(Row),
+    /// It doesn't leave.
+    Hidden,
+    /// A resource of another type; nothing was written.
+    Other,
+}
+
+/// What the findings say of a row.
+struct Standing {
+    mask: u128,
+    classes: Classes,
+    patients: Vec<Box<str>>,
+}
+
+impl RowJudge {
+    pub(crate) fn new(
+        bench: Bench,
+        candidates: Arc<Candidates>,
+        reads: Vec<Vec<&'static str>>,
+    ) -> Self {
+        let last = candidates.likely;
+        Self {
+            bench,
+            candidates,
+            reads,
+            seen: Vec::new(),
+            last,
+        }
+    }
+
+    /// Judges the resource at `at`; the position after it, and what became of it.
+    pub(crate) fn judge(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(usize, Judged), Stop> {
+        let resource = type_at(bytes, at)?;
+        if resource != Some(self.candidates.resource) {
+            return Ok((skip_value(bytes, at, 0)?, Judged::Other));
+        }
+        let from = out.len();
+        let candidates = self.candidates.clone();
+        let mut used = self.last;
+        let mut contained = None;
+        loop {
+            let (sighted, shows_reads) = self.sighted(used);
+            let bench = &self.bench;
+            let walked = walk(
+                bytes,
+                at,
+                &sighted.view,
+                &candidates.probe,
+                contained.as_deref(),
+                bench,
+                out,
+            )?;
+            if walked.needs_contained && contained.is_none() {
+                contained = Some(bench.judge_contained(bytes, at)?);
+                out.truncate(from);
+                continue;
+            }
+            let end = walked.end;
+            let standing = bench.stand(&candidates, &walked.findings, true);
+            if standing.mask == 0 {
+                out.truncate(from);
+                return Ok((end, Judged::Hidden));
+            }
+            if standing.mask != used {
+                used = standing.mask;
+                self.last = used;
+                out.truncate(from);
+                continue;
+            }
+            let row = bench.row(&candidates, &walked, &sighted, standing);
+            return match row {
+                Some(row) if !walked.withheld && shows_reads => Ok((end, Judged::Leaves(row))),
+                _ => {
+                    out.truncate(from);
+                    Ok((end, Judged::Hidden))
+                }
+            };
+        }
+    }
+
+    /// The view of a union, and whether it shows all that the search reads.
+    fn sighted(&mut self, mask: u128) -> (Arc<Sighted>, bool) {
+        if let Some((_, sighted, shows)) = self.seen.iter().find(|(m, _, _)| *m == mask) {
+            return (sighted.clone(), *shows);
+        }
+        let (program, candidates) = (&self.bench.program, &self.candidates);
+        let sighted = self.bench.stance.sighted(program, candidates, mask);
+        let shows = self
+            .reads
+            .iter()
+            .all(|path| program.shows(candidates, mask, path));
+        self.seen.push((mask, sighted.clone(), shows));
+        (sighted, shows)
+    }
+}
+
+impl Bench {
+    /// Which candidates match a row with these findings (D5). `own` is false for a contained
+    /// resource, whose patient is its container's.
+    fn stand(&self, candidates: &Candidates, findings: &[Finding<'_>], own: bool) -> Standing {
+        let classes = self.classes(findings);
+        let patients = patients(candidates.resource, findings);
+        let within = match candidates.reach {
+            Reach::None => false,
+            Reach::Whole => true,
+            Reach::Patient if !own => true,
+            Reach::Patient => match (&self.patient, &patients) {
+                (Some(patient), Whose::Known(ids)) => {
+                    !ids.is_empty() && ids.iter().all(|id| **id == **patient)
+                }
+                _ => false,
+            },
+        };
+        let mut mask = 0u128;
+        if within {
+            for (bit, at) in candidates.grants.iter().enumerate() {
+                mask |= u128::from(self.program.classes_of(*at).holds(classes)) << bit;
+            }
+            for (bit, question, condition) in self.program.conditions(candidates) {
+                if mask >> bit & 1 == 1 && !condition.holds(findings, question) {
+                    mask &= !(1 << bit);
+                }
+            }
+        }
+        Standing {
+            mask,
+            classes,
+            patients: patients.into_ids(),
+        }
+    }
+
+    /// D4: the row's classes by its labels.
+    fn classes(&self, findings: &[Finding<'_>]) -> Classes {
+        let mut classes = Classes::default();
+        let mut restricted = None;
+        let labels = |part: u8| {
+            findings
+                .iter()
+                .filter(move |f| f.slot.question == stance::LABEL && f.slot.part == part)
+        };
+        for code in labels(0) {
+            let system = labels(1)
+                .find(|s| s.object == code.object)
+                .map(|s| &*s.text);
+            for (index, class) in self.program.classes.iter().enumerate() {
+                let has = class.labels.iter().any(|label| {
+                    let fits = match label.system.as_deref() {
+                        Some(wanted) => system == Some(wanted),
+                        None => stance::is_label_system(system),
+                    };
+                    fits && *label.code == *code.text
+                });
+                match (has, &*class.name == RESTRICTED) {
+                    (true, true) => restricted = Some(index),
+                    (true, false) => classes.add(index),
+                    (false, _) => {}
+                }
+            }
+        }
+        if classes == Classes::default()
+            && let Some(index) = restricted
+        {
+            classes.add(index);
+        }
+        classes
+    }
+
+    /// What the record says of a row; `None` where it has no usable id.
+    fn row(
+        &self,
+        candidates: &Candidates,
+        walked: &Walked<'_>,
+        sighted: &Sighted,
+        standing: Standing,
+    ) -> Option<Row> {
+        let text = |question: u16| {
+            walked
+                .findings
+                .iter()
+                .find(|f| f.slot.question == question)
+                .map(|f| &*f.text)
+        };
+        let id = text(stance::ID).filter(|id| is_id(id))?;
+        let classes: Vec<&str> = standing
+            .classes
+            .indexes()
+            .filter_map(|i| Some(&*self.program.classes.get(i)?.name))
+            .collect();
+        Some(Row {
+            resource: r4().name(candidates.resource),
+            id: id.into(),
+            version: text(stance::VERSION).map(|v| v.chars().take(64).collect::<String>().into()),
+            patients: standing.patients,
+            view: sighted.name.clone(),
+            classes: if classes.is_empty() {
+                empty()
+            } else {
+                classes.join(",").into()
+            },
+        })
+    }
+
+    /// Judges the contained resources of the row at `at`: each by its own labels and its own
+    /// type's grants, under its container's conditions (D8).
+    fn judge_contained(&self, bytes: &[u8], at: usize) -> Result<Vec<Contained>, Stop> {
+        let mut places = Vec::new();
+        let mut bad = None;
+        scan::members(bytes, at, 0, |member| {
+            if is_key(&member, b"contained") {
+                match items(bytes, member.value) {
+                    Ok(found) => places = found,
+                    Err(stop) => bad = Some(stop),
+                }
+            }
+            true
+        })?;
+        if let Some(stop) = bad {
+            return Err(stop);
+        }
+        places
+            .into_iter()
+            .map(|place| self.judge_one_contained(bytes, place))
+            .collect()
+    }
+
+    fn judge_one_contained(&self, bytes: &[u8], at: usize) -> Result<Contained, Stop> {
+        let resource = type_at(bytes, at)?
+            .ok_or_else(|| scan::fault("contained resource of unknown type", at))?;
+        let mut id = None;
+        scan::members(bytes, at, 1, |member| {
+            if is_key(&member, b"id") {
+                id = quoted(bytes, member.value, member.end).map(|id| id.as_ref().into());
+            }
+            true
+        })?;
+        let none = Contained {
+            id: id.unwrap_or_default(),
+            resource,
+            view: None,
+        };
+        let Some(candidates) = self.stance.candidates(resource, self.can) else {
+            return Ok(none);
+        };
+        let sighted = self
+            .stance
+            .sighted(&self.program, candidates, candidates.likely);
+        let mut scratch = Vec::new();
+        let walked = walk(
+            bytes,
+            at,
+            &sighted.view,
+            &candidates.probe,
+            Some(&[]),
+            self,
+            &mut scratch,
+        )?;
+        let standing = self.stand(candidates, &walked.findings, false);
+        if standing.mask == 0 {
+            return Ok(none);
+        }
+        let sighted = self
+            .stance
+            .sighted(&self.program, candidates, standing.mask);
+        scratch.clear();
+        let walked = walk(
+            bytes,
+            at,
+            &sighted.view,
+            &candidates.probe,
+            Some(&[]),
+            self,
+            &mut scratch,
+        )?;
+        let view = (!walked.withheld).then(|| sighted.view.clone());
+        Ok(Contained { view, ..none })
+    }
+}
+
+impl Inner for Bench {
+    fn row(&self, bytes: &[u8], _depth: u32) -> Result<Option<Vec<u8>>, Fault> {
+        let at = skip_space(bytes, 0);
+        let judged = (|| {
+            let Some(resource) = type_at(bytes, at)? else {
+                return Ok(None);
+            };
+            let Some(candidates) = self.stance.candidates(resource, self.can) else {
+                return Ok(None);
+            };
+            let mut judge = RowJudge::new(self.clone(), candidates.clone(), Vec::new());
+            let mut out = Vec::new();
+            let (_, judged) = judge.judge(bytes, at, &mut out)?;
+            Ok(matches!(judged, Judged::Leaves(_)).then_some(out))
+        })();
+        judged.map_err(|stop| match stop {
+            Stop::Fault(fault) => fault,
+            Stop::Incomplete => Fault {
+                what: "truncated",
+                at,
+            },
+        })
+    }
+}
+
+/// Whose record a row is.
+enum Whose {
+    /// These patients'; there may be none.
+    Known(Vec<Box<str>>),
+    /// It can't be told.
+    Unclear(Vec<Box<str>>),
+}
+
+impl Whose {
+    fn into_ids(self) -> Vec<Box<str>> {
+        match self {
+            Self::Known(ids) | Self::Unclear(ids) => ids,
+        }
+    }
+}
+
+fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
+    let of = |question: u16| findings.iter().filter(move |f| f.slot.question == question);
+    match r4().subject(resource) {
+        SubjectRule::Itself => {
+            Whose::Known(of(stance::ID).map(|f| f.text.as_ref().into()).collect())
+        }
+        SubjectRule::NoPatient | SubjectRule::Undetermined => Whose::Unclear(Vec::new()),
+        SubjectRule::Paths(_) => {
+            let mut ids: Vec<Box<str>> = Vec::new();
+            let mut clear = true;
+            for finding in of(stance::SUBJECT) {
+                let text = finding
+                    .text
+                    .split_once("/_history/")
+                    .map_or(&*finding.text, |(before, _)| before);
+                match text.split_once('/') {
+                    Some(("Patient", id)) if is_id(id) => {
+                        if !ids.iter().any(|known| **known == *id) {
+                            ids.push(id.into());
+                        }
+                    }
+                    Some((other, id)) if r4().resource(other).is_some() && is_id(id) => {}
+                    _ => clear = false,
+                }
+            }
+            if clear {
+                Whose::Known(ids)
+            } else {
+                Whose::Unclear(ids)
+            }
+        }
+    }
+}
+
+/// The type of the resource at `at`, by its `resourceType` wherever that stands; `None` for one
+/// that the tables don't know.
+pub(crate) fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
+    let mut found = None;
+    scan::members(bytes, at, 0, |member| {
+        if is_key(&member, b"resourceType") {
+            found = Some(quoted(bytes, member.value, member.end));
+        }
+        found.is_none()
+    })?;
+    match found {
+        Some(Some(name)) => Ok(r4().resource(&name)),
+        _ => Err(scan::fault("a resource without its type", at)),
+    }
+}
+
+/// Where the items of the array at `at` begin.
+fn items(bytes: &[u8], at: usize) -> Result<Vec<usize>, Stop> {
+    let mut out = Vec::new();
+    let mut at = skip_space(bytes, scan::expect(bytes, at, b'[')?);
+    if scan::byte(bytes, at)? == b']' {
+        return Ok(out);
+    }
+    loop {
+        out.push(at);
+        at = skip_space(bytes, skip_value(bytes, at, 2)?);
+        match scan::byte(bytes, at)? {
+            b',' => at = skip_space(bytes, at + 1),
+            _ => return Ok(out),
+        }
+    }
+}
+
+fn empty() -> Arc<str> {
+    static EMPTY: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| Arc::from(""));
+    EMPTY.clone()
+}

@@ -1,0 +1,130 @@
+//! Asks the rules as the gateway does: decide, open, feed, record, release.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use chartward_rules::decide::{Service, Turn, Verdict, decide};
+use chartward_rules::fhir::interaction::{Request, understand};
+use chartward_rules::pack::Program;
+use chartward_rules::proof::{Mint, Raw};
+use chartward_rules::record::{Call, Time};
+use chartward_rules::source::Source;
+use chartward_rules::subject::{Authority, Kind, Subject};
+
+#[derive(Debug)]
+#[allow(dead_code)] // not every test file looks at every part
+pub enum Asked {
+    Leaves(String),
+    Missing,
+    Refused(&'static str, Option<String>),
+    Fault(String),
+}
+
+pub fn pack(text: &str) -> Arc<Program> {
+    match Program::compile(&[Source::new("pack.toml", text)]) {
+        Ok(program) => Arc::new(program),
+        Err(errors) => panic!("{}", errors.render()),
+    }
+}
+
+pub fn subject(roles: &[&str]) -> Subject {
+    Subject {
+        kind: Kind::Person,
+        issuer: "https://idp".into(),
+        sub: "u1".into(),
+        roles: roles.iter().map(|r| (*r).into()).collect(),
+        scopes: Authority::Unscoped,
+        ..Subject::anonymous()
+    }
+}
+
+pub fn ask(program: &Arc<Program>, role: &str, target: &str, answer: &str) -> Asked {
+    ask_as(program, role, target, answer, usize::MAX)
+}
+
+pub fn ask_as(
+    program: &Arc<Program>,
+    role: &str,
+    target: &str,
+    answer: &str,
+    piece: usize,
+) -> Asked {
+    ask_with(program, subject(&[role]), target, answer, piece)
+}
+
+pub fn ask_with(
+    program: &Arc<Program>,
+    subject: Subject,
+    target: &str,
+    answer: &str,
+    piece: usize,
+) -> Asked {
+    static MINT: OnceLock<Mint> = OnceLock::new();
+    let mint = MINT.get_or_init(|| Mint::take().expect("one mint"));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let interaction = match understand(Request {
+        method: "GET",
+        path,
+        query,
+        form: None,
+    }) {
+        Ok(interaction) => interaction,
+        Err(no) => return Asked::Refused(no.reason.code(), no.name.map(String::from)),
+    };
+    let call = Call {
+        request_id: "r".into(),
+        node: "n".into(),
+        arrived: Time(0),
+        ip: [127, 0, 0, 1].into(),
+        user_agent: None,
+        subject: Some(Arc::new(subject)),
+        action: None,
+        purpose: None,
+        pack: None,
+    };
+    let service = Service {
+        base: "https://gw/fhir".into(),
+        upstream_path: "/fhir".into(),
+        page_default: 50,
+        page_max: 500,
+        withheld_notice: true,
+        row_max: 32 << 20,
+        window: 256 << 10,
+    };
+    let seal = |_: &Call| -> chartward_rules::decide::Sealer {
+        Arc::new(|position: &str| format!("[{position}]"))
+    };
+    let permit = match decide(program, &service, interaction, Box::new(call), None, seal) {
+        Verdict::Permit(permit) => permit,
+        Verdict::Refuse(no, _) => {
+            return Asked::Refused(no.reason.code(), no.name.map(String::from));
+        }
+        Verdict::Answer(_) => panic!("a local answer"),
+    };
+    let (_, mut judge) = permit.open(None).expect("reads need no receipt");
+    judge.head(200, true).expect("200");
+    let mut body = Vec::new();
+    for chunk in answer.as_bytes().chunks(piece.max(1)) {
+        if let Err(fault) = judge.push(Raw::new(Bytes::copy_from_slice(chunk))) {
+            return Asked::Fault(fault.to_string());
+        }
+    }
+    if let Err(fault) = judge.end() {
+        return Asked::Fault(fault.to_string());
+    }
+    loop {
+        match judge.turn(Time(1)) {
+            Turn::Held(mut held) => {
+                let (json, claim) = held.entry().split();
+                serde_json::from_slice::<serde_json::Value>(&json).expect("records are JSON");
+                let (_, released) = held
+                    .release(mint.receipt(claim))
+                    .expect("the right receipt");
+                body.extend_from_slice(&released.into_bytes());
+            }
+            Turn::Missing => return Asked::Missing,
+            Turn::Done(_) => return Asked::Leaves(String::from_utf8(body).expect("utf-8")),
+            Turn::Feed => panic!("ended, yet wants more"),
+        }
+    }
+}
