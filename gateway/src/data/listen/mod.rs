@@ -7,7 +7,6 @@
 //! here, without a body: 400, 414, 431.
 
 mod accept;
-mod body;
 mod calls;
 mod connection;
 mod core;
@@ -33,8 +32,6 @@ use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime, sync::watch, time::Instant};
-
-pub use body::{Unread, whole_body};
 
 use crate::base::{config::Limits, metrics::Metrics};
 

@@ -96,16 +96,6 @@ impl Handler for Paths {
                 tokio::time::sleep(Duration::from_millis(600)).await;
                 text("slow".to_owned())
             }
-            "/body" => {
-                let limits = short(|limits| {
-                    limits.body_bytes = 10;
-                    limits.body = millis(200);
-                });
-                text(match whole_body(request.into_body(), &limits).await {
-                    Ok(body) => format!("whole {}", String::from_utf8_lossy(&body)),
-                    Err(unread) => format!("{unread:?}"),
-                })
-            }
             "/never" => std::future::pending().await,
             "/endless" => {
                 endless = true;
@@ -423,29 +413,6 @@ async fn http2_answers_that_nobody_takes_do_not_hold_a_connection() {
         assert_eq!(answer.status(), 200);
         started.until_none_open().await;
         drop(answer);
-    }
-}
-
-#[tokio::test]
-async fn a_body_is_read_whole_or_not_at_all() {
-    let started = Started::new("", Limits::default());
-    let head = "POST /body HTTP/1.1\r\nhost: l\r\nconnection: close\r\n";
-    for (rest, wanted) in [
-        ("content-length: 10\r\n\r\n0123456789", "whole 0123456789"),
-        ("content-length: 11\r\n\r\n", "TooLarge"),
-        (
-            "transfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
-            "whole abcde",
-        ),
-        (
-            "transfer-encoding: chunked\r\n\r\nb\r\n0123456789a\r\n",
-            "TooLarge",
-        ),
-        ("content-length: 10\r\n\r\n01234", "TooSlow"),
-        ("transfer-encoding: chunked\r\n\r\nzz\r\n", "Broken"),
-    ] {
-        let answer = exchange(&mut started.h1().await, &format!("{head}{rest}")).await;
-        assert!(answer.contains(wanted), "{wanted}: {answer}");
     }
 }
 
