@@ -12,7 +12,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     net::TcpStream,
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_rustls::server::TlsStream;
@@ -41,13 +41,12 @@ const HTTP1_BUFFER: usize = 400 << 10;
 /// HTTP/1: a number of headers that costs no allocation.
 const HTTP1_FREE_HEADERS: usize = 100;
 
-/// Serves a connection to its end. `quitting` asks it to end soon; `_alive` is held until then.
+/// Serves a connection to its end. `quitting` asks it to end soon.
 pub(super) async fn serve<H: Handler>(
     shared: Arc<Shared>,
     core: H::Core,
     arrival: Arrival,
     quitting: watch::Receiver<bool>,
-    _alive: mpsc::Sender<()>,
 ) {
     let Arrival {
         socket,

@@ -18,7 +18,6 @@ use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::mpsc,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -127,6 +126,14 @@ impl Started {
     }
 
     fn with_workers(tls_keys: &str, limits: Limits, workers: usize) -> Self {
+        Self::with(tls_keys, limits, workers, &Arc::new(Paths))
+    }
+
+    fn serving(handler: &Arc<impl Handler>) -> Self {
+        Self::with("", Limits::default(), 1, handler)
+    }
+
+    fn with(tls_keys: &str, limits: Limits, workers: usize, handler: &Arc<impl Handler>) -> Self {
         let place = Place::new();
         let tls = tls::server(&place.config(&format!("{TLS}\n{tls_keys}"), SERVICE)).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -137,7 +144,7 @@ impl Started {
             limits,
             tls,
         };
-        let listening = listen(settings, &Arc::new(Paths), &metrics).unwrap();
+        let listening = listen(settings, handler, &metrics).unwrap();
         Self {
             place,
             listening,
@@ -559,6 +566,47 @@ async fn a_stop_cuts_what_does_not_end() {
 }
 
 #[tokio::test]
+async fn a_core_is_finished_after_what_was_cut() {
+    #[derive(Default)]
+    struct Never(Arc<AtomicUsize>);
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    impl Handler for Never {
+        type Body = Pieces;
+        type Core = Arc<AtomicUsize>;
+        type Caller = ();
+        fn core(self: &Arc<Self>, _: usize) -> Self::Core {
+            self.0.clone()
+        }
+        fn caller(_: &Self::Core, _: Peer) {}
+        async fn handle(core: Self::Core, _: Arc<()>, _: Request<Incoming>) -> Response<Pieces> {
+            let _dropped = Dropped(core);
+            std::future::pending().await
+        }
+        async fn finish(core: Self::Core) {
+            // 2 requests were dropped before
+            core.fetch_add(100 * core.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+    let never = Arc::new(Never::default());
+    let started = Started::serving(&never);
+    let (mut h1, mut h2) = (started.h1().await, started.h2().await);
+    h1.write_all(b"GET / HTTP/1.1\r\nhost: l\r\n\r\n")
+        .await
+        .unwrap();
+    let asked = tokio::spawn(h2.send_request(get("/")));
+    tokio::time::sleep(millis(200)).await;
+    let stopped = tokio::task::spawn_blocking(|| started.listening.stop(millis(100)));
+    assert_eq!(stopped.await.unwrap(), 2);
+    assert!(asked.await.unwrap().is_err());
+    assert_eq!(never.0.load(Ordering::Relaxed), 202);
+}
+
+#[tokio::test]
 async fn a_panic_in_the_handler_ends_one_connection_only() {
     struct Panics;
     impl Handler for Panics {
@@ -572,20 +620,7 @@ async fn a_panic_in_the_handler_ends_one_connection_only() {
             Response::new(Pieces::default())
         }
     }
-    let place = Place::new();
-    let settings = Settings {
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        workers: 1,
-        limits: Limits::default(),
-        tls: tls::server(&place.config(TLS, SERVICE)).unwrap(),
-    };
-    let metrics = Metrics::new(["ehr"]).unwrap();
-    let listening = listen(settings, &Arc::new(Panics), &metrics).unwrap();
-    let started = Started {
-        place,
-        listening,
-        metrics,
-    };
+    let started = Started::serving(&Arc::new(Panics));
     let close = "HTTP/1.1\r\nhost: l\r\nconnection: close\r\n\r\n";
     let answer = exchange(&mut started.h1().await, &format!("GET /panic {close}")).await;
     assert_eq!(answer, "");
@@ -607,9 +642,8 @@ async fn an_idle_connection_costs_little() {
         slot,
     };
     let (_quit, quitting) = watch::channel(false);
-    let (alive, _) = mpsc::channel(1);
     let shared = started.listening.shared.clone();
-    let served = connection::serve::<Paths>(shared, 0, arrival, quitting, alive);
+    let served = connection::serve::<Paths>(shared, 0, arrival, quitting);
     let bytes = size_of_val(&served);
     assert!(bytes <= 5 << 10, "{bytes}");
 }
