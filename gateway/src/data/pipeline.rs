@@ -111,6 +111,13 @@ impl Handler for Pipeline {
         Caller { peer, certificate }
     }
 
+    async fn finish(_core: Arc<Core>) {
+        // the notes of requests that just ended are handed over by the recorder's own task
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn handle(
         core: Arc<Core>,
         caller: Arc<Caller>,
