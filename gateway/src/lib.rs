@@ -2,3 +2,5 @@
 
 pub mod base;
 pub mod cli;
+pub mod control;
+pub mod data;

@@ -192,6 +192,12 @@ pub fn decide(
         Err(no) => return Verdict::Refuse(no, call),
     };
     call.purpose = Some(purpose.code().into());
+    if let Interaction::Search(search) = &interaction
+        && search.purpose.as_deref().is_some_and(|bound| bound != purpose.code())
+    {
+        let no = No::named(Reason::NotUnderstood, "_page").because("a handle of another purpose");
+        return Verdict::Refuse(no, call);
+    }
     let stance = program.stance(roles_in_force(program, &subject, purpose), &subject.scopes);
     let (resource, can) = match &interaction {
         Interaction::Read { resource, .. } => (*resource, Can::Read),

@@ -18,6 +18,8 @@ pub struct Search {
     pub page: Option<String>,
     /// Where the upstream goes on, once the handle was opened: a path and query below its base.
     pub position: Option<String>,
+    /// The purpose that the page's handle is bound to.
+    pub purpose: Option<String>,
     /// Asked by POST: it goes upstream as a form, so that values stay out of URLs.
     pub form: bool,
 }
@@ -46,6 +48,7 @@ impl Search {
             count: None,
             page: None,
             position: None,
+            purpose: None,
             form,
         };
         for (name, value) in pairs {

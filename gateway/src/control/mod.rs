@@ -1,0 +1,3 @@
+//! What runs beside the requests, on a runtime of its own.
+
+pub mod health;

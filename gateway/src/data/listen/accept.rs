@@ -1,0 +1,98 @@
+//! Accepting, and dealing sockets to the cores in turn.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc::UnboundedSender, watch},
+    time::{self, Instant},
+};
+
+use super::{Shared, Slot};
+
+/// How long to leave the kernel alone when it has no file or memory for a connection.
+const BREATHER: Duration = Duration::from_millis(50);
+
+/// A connection on its way to its core.
+pub(super) struct Arrival {
+    pub socket: std::net::TcpStream,
+    pub address: SocketAddr,
+    pub at: Instant,
+    pub slot: Slot,
+}
+
+/// Accepts until `stop` is set (or its sender gone), then what waits, and closes the listener.
+/// Dropping `cores` tells the cores that nothing more comes.
+pub(super) async fn deal(
+    listener: std::net::TcpListener,
+    cores: Vec<UnboundedSender<Arrival>>,
+    shared: &Arc<Shared>,
+    mut stop: watch::Receiver<Option<Instant>>,
+) {
+    let mut dealer = Dealer {
+        cores,
+        next: 0,
+        shared,
+    };
+    if let Err(error) = accept(listener, &mut dealer, &mut stop).await {
+        tracing::error!(%error, "the listener failed");
+    }
+}
+
+async fn accept(
+    listener: std::net::TcpListener,
+    dealer: &mut Dealer<'_>,
+    stop: &mut watch::Receiver<Option<Instant>>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.changed() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted.and_then(|(socket, address)| Ok((socket.into_std()?, address))) {
+            Ok((socket, address)) => dealer.deal(socket, address),
+            // the caller left before it was accepted
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection can't be accepted");
+                time::sleep(BREATHER).await;
+            }
+        }
+    }
+    let listener = listener.into_std()?;
+    while let Ok((socket, address)) = listener.accept() {
+        socket.set_nonblocking(true)?;
+        dealer.deal(socket, address);
+    }
+    Ok(())
+}
+
+struct Dealer<'a> {
+    cores: Vec<UnboundedSender<Arrival>>,
+    next: usize,
+    shared: &'a Arc<Shared>,
+}
+
+impl Dealer<'_> {
+    fn deal(&mut self, socket: std::net::TcpStream, address: SocketAddr) {
+        let Some(slot) = Slot::take(self.shared) else {
+            self.shared.metrics.connections_refused.inc();
+            return;
+        };
+        let mut arrival = Arrival {
+            socket,
+            address,
+            at: Instant::now(),
+            slot,
+        };
+        for _ in 0..self.cores.len() {
+            self.next = (self.next + 1) % self.cores.len();
+            match self.cores.get(self.next).map(|core| core.send(arrival)) {
+                Some(Err(dead)) => arrival = dead.0,
+                _ => return,
+            }
+        }
+    }
+}

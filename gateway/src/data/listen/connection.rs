@@ -1,0 +1,203 @@
+//! One connection, from the handshake to its end.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    Handler, Peer, Shared,
+    accept::Arrival,
+    calls::Calls,
+    pulse::{Felt, Pulse, State},
+};
+use crate::base::config::Limits;
+
+/// What a connection that is asked to end has to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// HTTP/2: requests at once on a connection.
+const STREAMS: u32 = 100;
+/// HTTP/2: what a caller may send of a body before it is read.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// HTTP/2: the same over all streams of a connection.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// HTTP/2: bytes of an answer that wait for a caller.
+const SEND_BUFFER: usize = 256 << 10;
+/// HTTP/1: hyper's usual buffer, unless a head needs more.
+const HTTP1_BUFFER: usize = 400 << 10;
+/// HTTP/1: a number of headers that costs no allocation.
+const HTTP1_FREE_HEADERS: usize = 100;
+
+/// Serves a connection to its end. `quitting` asks it to end soon.
+pub(super) async fn serve<H: Handler>(
+    shared: Arc<Shared>,
+    core: H::Core,
+    arrival: Arrival,
+    quitting: watch::Receiver<bool>,
+) {
+    let Arrival {
+        socket,
+        address,
+        at,
+        slot: _slot,
+    } = arrival;
+    let pulse = Pulse::new(at, &shared.limits);
+    let Ok(socket) = TcpStream::from_std(socket) else {
+        return;
+    };
+    if socket.set_nodelay(true).is_err() {
+        return;
+    }
+    let felt = Felt {
+        socket,
+        pulse: pulse.clone(),
+    };
+    let shaken = timeout_at(at + shared.limits.handshake, shared.tls.accept(felt)).await;
+    let Ok(Ok(stream)) = shaken else {
+        shared.metrics.handshake_failures.inc();
+        return;
+    };
+    let peer = peer(&stream, address);
+    let h2 = peer.h2;
+    pulse.ready(h2);
+    let caller = Arc::new(H::caller(&core, peer));
+    let calls = Calls::<H> {
+        core,
+        caller,
+        pulse: pulse.clone(),
+        shared: shared.clone(),
+        quitting: quitting.clone(),
+    };
+    let stream = TokioIo::new(stream);
+    if h2 {
+        let connection = h2_builder(&shared.limits).serve_connection(stream, calls);
+        watch_over(connection, &pulse, quitting).await;
+    } else {
+        let connection = h1_builder(&shared.limits).serve_connection(stream, calls);
+        watch_over(connection, &pulse, quitting).await;
+    }
+}
+
+fn peer(stream: &TlsStream<Felt>, address: std::net::SocketAddr) -> Peer {
+    let (_, session) = stream.get_ref();
+    let leaf = session.peer_certificates().and_then(|chain| chain.first());
+    Peer {
+        address,
+        certificate: leaf.map(|leaf| Arc::new(leaf.clone().into_owned())),
+        h2: session.alpn_protocol() == Some(b"h2"),
+    }
+}
+
+/// Strict as hyper is by default; its header timer gives way to [`Pulse`], which sets no timer for
+/// a request.
+fn h1_builder(limits: &Limits) -> http1::Builder {
+    let head = head_bytes(limits);
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(None)
+        .max_header_size(head)
+        .max_buf_size(HTTP1_BUFFER.max(head));
+    if limits.header_count > HTTP1_FREE_HEADERS {
+        builder.max_headers(limits.header_count);
+    }
+    builder
+}
+
+fn h2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(head_bytes(limits)).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER);
+    builder
+}
+
+/// The largest head that can be within the limits; what is in it is counted once it is read.
+fn head_bytes(limits: &Limits) -> usize {
+    // RFC 9113 section 6.5.2 counts 32 for each field; HTTP/1 needs 4, and a request line
+    limits.url_bytes + limits.header_bytes + 32 * (limits.header_count + 4)
+}
+
+/// What both versions of a connection can do.
+trait Connection: Future {
+    /// Ends when what was begun has ended.
+    fn leave(self: Pin<&mut Self>);
+}
+
+impl<H: Handler> Connection for http1::Connection<TokioIo<TlsStream<Felt>>, Calls<H>> {
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<H: Handler> Connection
+    for http2::Connection<TokioIo<TlsStream<Felt>>, Calls<H>, TokioExecutor>
+{
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Drives a connection to its end, or drops it when its pulse says so.
+async fn watch_over(
+    connection: impl Connection,
+    pulse: &Pulse,
+    mut quitting: watch::Receiver<bool>,
+) {
+    let mut connection = pin!(connection);
+    let mut quit = pin!(async move {
+        // an error: the core itself is gone
+        let _ = quitting.wait_for(|quit| *quit).await;
+    });
+    let mut alarm = pin!(sleep_until(Instant::now()));
+    let (mut asked_to_quit, mut leaving) = (false, false);
+    poll_fn(|cx| {
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !asked_to_quit && quit.as_mut().poll(cx).is_ready() {
+            asked_to_quit = true;
+            // HTTP/1: a first request may be on its way, and its answer says that it is the last
+            if pulse.is_h2() || !pulse.is_fresh() {
+                connection.as_mut().leave();
+                cx.waker().wake_by_ref();
+            }
+        }
+        if !leaving
+            && let Some(deadline) = pulse.head_deadline()
+            && deadline < alarm.deadline()
+        {
+            alarm.as_mut().reset(deadline);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            match pulse.state(now) {
+                State::Until(next) if !leaving => alarm.as_mut().reset(next),
+                State::Idle if !leaving => {
+                    leaving = true;
+                    connection.as_mut().leave();
+                    cx.waker().wake_by_ref();
+                    alarm.as_mut().reset(now + GOODBYE);
+                }
+                _ => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,228 @@
+//! The data listener: sockets, TLS handshakes, HTTP/1.1 and HTTP/2, deadlines and caps.
+//!
+//! In: connections. Out: requests, each with the [`Handler`]'s own idea of its caller. One thread
+//! accepts and deals sockets to the cores in turn; each core is a thread with a current-thread
+//! runtime, and a connection stays on its core from the handshake to its end.
+//! **Never here:** a decision. What breaks a limit before a request can be read whole is answered
+//! here, without a body: 400, 414, 431.
+
+mod accept;
+mod calls;
+mod connection;
+mod core;
+mod pulse;
+
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{runtime, sync::watch, time::Instant};
+
+use crate::base::{config::Limits, metrics::Metrics};
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// Who is at the other end of a connection, as TLS left it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The certificate it showed, verified against `tls.client_ca`.
+    pub certificate: Option<Arc<CertificateDer<'static>>>,
+    /// Whether it speaks HTTP/2.
+    pub h2: bool,
+}
+
+/// What is done with requests.
+pub trait Handler: Send + Sync + 'static {
+    /// A response's body. An error breaks the connection (HTTP/1.1) or resets the stream (HTTP/2).
+    /// The default one is empty.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
+        + Default
+        + Send
+        + Unpin
+        + 'static;
+    /// What a core has for itself: pools, a recorder. Cloned for each request, so keep it small.
+    type Core: Clone + Send + 'static;
+    /// What is known of a caller for as long as a connection lasts.
+    type Caller: Send + Sync + 'static;
+
+    /// Makes a core's own. Called on its thread, inside its runtime: tasks may be spawned.
+    fn core(self: &Arc<Self>, index: usize) -> Self::Core;
+
+    /// Called once a connection, after the handshake.
+    fn caller(core: &Self::Core, peer: Peer) -> Self::Caller;
+
+    /// Answers a request. Dropped where the caller leaves.
+    fn handle(
+        core: Self::Core,
+        caller: Arc<Self::Caller>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Called when the core's connections have ended, before its runtime does. Given two seconds.
+    fn finish(_core: Self::Core) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// How to listen.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Port 0: any free one.
+    pub address: SocketAddr,
+    /// Data cores; 0: one for each core of the machine.
+    pub workers: usize,
+    /// Deadlines and caps.
+    pub limits: Limits,
+    /// See [`super::tls::server`].
+    pub tls: Arc<ServerConfig>,
+}
+
+/// Binds, and starts the threads. Connections are accepted when this returns.
+///
+/// Fails where the address can't be bound or a thread can't be started.
+pub fn listen<H: Handler>(
+    settings: Settings,
+    handler: &Arc<H>,
+    metrics: &Arc<Metrics>,
+) -> io::Result<Listening> {
+    let listener = bind(settings.address)?;
+    let address = listener.local_addr()?;
+    let workers = match settings.workers {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let shared = Arc::new(Shared {
+        limits: settings.limits,
+        tls: settings.tls.into(),
+        metrics: metrics.clone(),
+        open: AtomicUsize::new(0),
+        cut: AtomicUsize::new(0),
+    });
+    let (stop, stopped) = watch::channel(None);
+    let mut threads = Vec::with_capacity(workers + 1);
+    let mut cores = Vec::with_capacity(workers);
+    for index in 0..workers {
+        let runtime = runtime()?;
+        let (dealer, dealt) = tokio::sync::mpsc::unbounded_channel();
+        let (handler, shared, stopped) = (handler.clone(), shared.clone(), stopped.clone());
+        let run = move || core::run(runtime, index, &handler, &shared, dealt, &stopped);
+        threads.push(
+            thread::Builder::new()
+                .name(format!("core-{index}"))
+                .spawn(run)?,
+        );
+        cores.push(dealer);
+    }
+    let (runtime, dealing) = (runtime()?, shared.clone());
+    let run = move || runtime.block_on(accept::deal(listener, cores, &dealing, stopped));
+    threads.push(
+        thread::Builder::new()
+            .name("accept".to_owned())
+            .spawn(run)?,
+    );
+    Ok(Listening {
+        address,
+        stop,
+        threads,
+        shared,
+    })
+}
+
+/// A listener at work. Dropped, it closes what it has, without waiting.
+pub struct Listening {
+    address: SocketAddr,
+    stop: watch::Sender<Option<Instant>>,
+    threads: Vec<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+impl Listening {
+    /// Where it listens, with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Client connections that are open.
+    pub fn connections(&self) -> usize {
+        self.shared.open.load(Ordering::Relaxed)
+    }
+
+    /// Accepts what waits, and no more; lets requests end, for at most `within`; ends the threads.
+    /// Blocks. Returns how many connections were cut.
+    pub fn stop(self, within: Duration) -> usize {
+        self.stop.send_replace(Some(Instant::now() + within));
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the listener panicked");
+            }
+        }
+        self.shared.cut.load(Ordering::Relaxed)
+    }
+}
+
+/// What the acceptor and all cores share.
+struct Shared {
+    limits: Limits,
+    tls: tokio_rustls::TlsAcceptor,
+    metrics: Arc<Metrics>,
+    open: AtomicUsize,
+    cut: AtomicUsize,
+}
+
+/// One of `limits.connections`.
+struct Slot(Arc<Shared>);
+
+impl Slot {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let most = shared.limits.connections;
+        let more = |open| (open < most).then_some(open + 1);
+        let taken = shared
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.ok()?;
+        shared.metrics.connections_open.inc();
+        Some(Self(shared.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.connections_open.dec();
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn runtime() -> io::Result<runtime::Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
+}

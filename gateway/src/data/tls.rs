@@ -1,0 +1,123 @@
+//! What the gateway shows its callers, and what it asks of theirs: the configuration of rustls.
+//!
+//! In: `[tls]`. Out: a [`ServerConfig`], or what is wrong with the files, at the key that names
+//! them. TLS 1.3 and 1.2 with the suites of rustls, which are all modern; aws-lc is the provider.
+//! **Never here:** a resumed session where client certificates count, for resumption skips their
+//! check.
+
+use std::sync::Arc;
+
+use chartward_rules::source::{Diagnostics, Span};
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+
+use super::pem::{certificates, roots};
+use crate::base::config::{ClientAuth, Config, Tls};
+
+/// What the listener offers, best first.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Reads the files of `[tls]`.
+///
+/// Fails with all that is wrong with them, each at the key that names it.
+pub fn server(config: &Config) -> Result<Arc<ServerConfig>, Diagnostics> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut found = Diagnostics::new();
+    let mut say = |span: Span, message: String| found.error(&config.source, span, message);
+    let identity = identity(&config.tls, &provider, &mut say);
+    let verifier = verifier(&config.tls, &provider, &mut say);
+    let (Some(identity), Some(verifier)) = (identity, verifier) else {
+        return Err(found);
+    };
+    let builder =
+        match ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions() {
+            Ok(builder) => builder,
+            Err(error) => {
+                say(
+                    config.tls.certificate.span,
+                    format!("TLS can't be set up: {error}"),
+                );
+                return Err(found);
+            }
+        };
+    let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(identity));
+    let mut server = match verifier {
+        Some(verifier) => {
+            let mut server = builder
+                .with_client_cert_verifier(verifier)
+                .with_cert_resolver(resolver);
+            server.session_storage = Arc::new(NoServerSessionStorage {});
+            server.send_tls13_tickets = 0;
+            server
+        }
+        None => builder.with_no_client_auth().with_cert_resolver(resolver),
+    };
+    server.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
+    Ok(Arc::new(server))
+}
+
+fn identity(
+    tls: &Tls,
+    provider: &CryptoProvider,
+    say: &mut impl FnMut(Span, String),
+) -> Option<CertifiedKey> {
+    let chain = certificates(&tls.certificate, "certificate", say);
+    let key = match PrivateKeyDer::from_pem_slice(tls.key.expose()) {
+        Ok(key) => provider.key_provider.load_private_key(key).ok(),
+        Err(_) => None,
+    };
+    if key.is_none() {
+        say(
+            tls.key.span,
+            "`key` holds no private key that can be used, in PEM".to_owned(),
+        );
+    }
+    let identity = CertifiedKey::new(chain?, key?);
+    match identity.keys_match() {
+        Ok(()) => Some(identity),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            say(
+                tls.key.span,
+                "`key` is not the key of `certificate`".to_owned(),
+            );
+            None
+        }
+        Err(_) => {
+            let message = "`certificate` begins with a certificate that can't be read";
+            say(tls.certificate.span, message.to_owned());
+            None
+        }
+    }
+}
+
+type Verifier = Option<Arc<dyn ClientCertVerifier>>;
+
+/// `Some(None)` where no certificate is asked for.
+fn verifier(
+    tls: &Tls,
+    provider: &Arc<CryptoProvider>,
+    say: &mut impl FnMut(Span, String),
+) -> Option<Verifier> {
+    if tls.client_auth == ClientAuth::Off {
+        return Some(None);
+    }
+    // the configuration has seen to it that it is there
+    let path = tls.client_ca.as_ref()?;
+    let roots = Arc::new(roots(path, "client_ca", say)?);
+    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+    if tls.client_auth == ClientAuth::Optional {
+        builder = builder.allow_unauthenticated();
+    }
+    match builder.build() {
+        Ok(verifier) => Some(Some(verifier)),
+        Err(error) => {
+            say(path.span, format!("`client_ca` can't be used: {error}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! An upstream's answer: its head at once, its body piece by piece.
+
+use std::{future::poll_fn, pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, Response, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::{Fault, pool::Lease};
+
+/// The head of an answer, and its body to be read.
+pub struct Answer {
+    /// Never below 200.
+    pub status: StatusCode,
+    /// As they came.
+    pub headers: HeaderMap,
+    /// What follows.
+    pub body: ReadBody,
+}
+
+impl Answer {
+    pub(super) fn new(
+        response: Response<Incoming>,
+        lease: Lease,
+        silence: Duration,
+    ) -> Result<Self, Fault> {
+        let (head, incoming) = response.into_parts();
+        if head.status.is_informational() {
+            return Err(Fault::NotFinal);
+        }
+        let identity = |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity");
+        let mut codings = head.headers.get_all(CONTENT_ENCODING).iter();
+        if !codings.all(|coding| identity(coding.as_bytes())) {
+            return Err(Fault::Encoded);
+        }
+        let mut body = ReadBody {
+            incoming,
+            lease: Some(lease),
+            silence,
+        };
+        body.settle();
+        Ok(Self {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+
+    /// Whether the body says that it is JSON.
+    pub fn is_json(&self) -> bool {
+        is_json(&self.headers)
+    }
+}
+
+/// A body that is read a piece at a time. Its connection serves again once the end was read; it is
+/// closed where this is dropped before.
+pub struct ReadBody {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    silence: Duration,
+}
+
+impl ReadBody {
+    /// The next piece, never empty; `None` at the end. Nothing for `limits.upstream_response` is a
+    /// fault, and so is an end before its time. After a fault there is nothing more to read.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        loop {
+            if self.lease.is_none() {
+                return Ok(None);
+            }
+            let incoming = &mut self.incoming;
+            let frame = poll_fn(|cx| Pin::new(&mut *incoming).poll_frame(cx));
+            let frame = match timeout(self.silence, frame).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(None) => {
+                    self.give_back();
+                    return Ok(None);
+                }
+                Ok(Some(Err(error))) => return Err(Fault::of(error)),
+                Err(_) => return Err(Fault::Timeout),
+            };
+            self.settle();
+            // trailers say nothing that is understood here
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// The length that the head announced, where it did.
+    pub fn announced(&self) -> Option<u64> {
+        self.incoming.size_hint().exact()
+    }
+
+    fn settle(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}
+
+/// Whether a `Content-Type` says FHIR's JSON: `application/fhir+json` or `application/json`, in
+/// UTF-8. Exactly one, or it doesn't count.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let Ok(text) = only.to_str() else {
+        return false;
+    };
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or("");
+    let known = ["application/fhir+json", "application/json"];
+    known
+        .iter()
+        .any(|known| essence.eq_ignore_ascii_case(known))
+        && parts.all(is_harmless)
+}
+
+/// Whether a parameter of a media type leaves the body UTF-8; others than `charset` don't touch it.
+fn is_harmless(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else {
+        return parameter.is_empty();
+    };
+    !name.trim().eq_ignore_ascii_case("charset")
+        || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+}
