@@ -1,5 +1,6 @@
 //! The Chartward gateway: the rooms of `ARCHITECTURE.md`.
 
+pub mod app;
 pub mod base;
 pub mod cli;
 pub mod control;

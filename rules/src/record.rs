@@ -144,6 +144,19 @@ pub(crate) fn disclosure(
     out
 }
 
+/// A record of the gateway itself, such as its start: `fields` are further members, written as
+/// JSON without braces.
+pub fn event(now: Time, phase: &str, node: &str, fields: &str) -> Vec<u8> {
+    let mut out = open(128 + fields.len(), now, phase);
+    optional(&mut out, "node", Some(node));
+    if !fields.is_empty() {
+        out.push(b',');
+        out.extend_from_slice(fields.as_bytes());
+    }
+    out.push(b'}');
+    out
+}
+
 /// How a request ended: `outcome` is `complete`, `refused`, `broken` or `abandoned`.
 pub fn closing(
     call: &Call,

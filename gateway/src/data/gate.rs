@@ -40,7 +40,10 @@ pub trait Windows: Send + Sized + 'static {
 pub struct Stream(Pin<Box<dyn Pull>>);
 
 trait Pull: Send {
-    fn poll_pull(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Released, BrokenOff>>>;
+    fn poll_pull(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Released, BrokenOff>>>;
 }
 
 impl Stream {
@@ -60,8 +63,13 @@ struct Puller<W> {
 impl<W> Unpin for Puller<W> {}
 
 impl<W: Windows> Pull for Puller<W> {
-    fn poll_pull(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Released, BrokenOff>>> {
-        let Some(step) = &mut self.step else { return Poll::Ready(None) };
+    fn poll_pull(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Released, BrokenOff>>> {
+        let Some(step) = &mut self.step else {
+            return Poll::Ready(None);
+        };
         let (mut windows, pulled) = ready!(step.as_mut().poll(cx));
         self.step = None;
         match pulled {
@@ -88,7 +96,9 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
-            Self::Once(released) => Poll::Ready(released.take().map(|r| Ok(Frame::data(r.into_bytes())))),
+            Self::Once(released) => {
+                Poll::Ready(released.take().map(|r| Ok(Frame::data(r.into_bytes()))))
+            }
             Self::Stream(stream) => {
                 let pulled = ready!(stream.0.as_mut().poll_pull(cx));
                 Poll::Ready(pulled.map(|pulled| pulled.map(|r| Frame::data(r.into_bytes()))))

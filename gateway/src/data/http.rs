@@ -46,7 +46,10 @@ impl Ids {
         let mut bytes = [0; 8];
         // where no random bytes are to be had, ids are still unique on this core
         let _ = rand::fill(&mut bytes);
-        Self { prefix: u64::from_be_bytes(bytes), next: AtomicU64::new(1) }
+        Self {
+            prefix: u64::from_be_bytes(bytes),
+            next: AtomicU64::new(1),
+        }
     }
 
     /// The caller's id where it is well-formed, else one made here.
@@ -55,7 +58,9 @@ impl Ids {
         if let (Some(value), None) = (named.next(), named.next())
             && let Ok(text) = value.to_str()
             && (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         {
             return text.into();
         }
@@ -73,7 +78,9 @@ impl Default for Ids {
 /// Refuses a head that can be read in two ways.
 pub fn unambiguous(head: &Parts) -> Result<(), No> {
     let no = |detail| Err(No::new(Reason::NotUnderstood).because(detail));
-    if head.version <= Version::HTTP_11 && (head.uri.scheme().is_some() || head.uri.authority().is_some()) {
+    if head.version <= Version::HTTP_11
+        && (head.uri.scheme().is_some() || head.uri.authority().is_some())
+    {
         return no("an absolute target");
     }
     if head.uri.path_and_query().is_none() || !head.uri.path().starts_with('/') {
@@ -93,17 +100,32 @@ pub fn unambiguous(head: &Parts) -> Result<(), No> {
     Ok(())
 }
 
+/// Whether the connection ends with this request: a body in chunks may have come with a length
+/// too, which the parser drops unseen, so that what follows may not be a request (RFC 9112 §6.1).
+pub fn ends_connection(head: &Parts) -> bool {
+    head.version <= Version::HTTP_11 && head.headers.contains_key(header::TRANSFER_ENCODING)
+}
+
 /// Whether the caller takes FHIR's JSON. A `_format` in the query counts instead, and is
 /// understood with it.
 pub fn acceptable(head: &Parts) -> Result<(), No> {
-    let by_format = head.uri.query().is_some_and(|q| q.split('&').any(|pair| pair.starts_with("_format=")));
+    let by_format = head
+        .uri
+        .query()
+        .is_some_and(|q| q.split('&').any(|pair| pair.starts_with("_format=")));
     if by_format || !head.headers.contains_key(header::ACCEPT) {
         return Ok(());
     }
     let takes = |range: &str| {
         let mut parts = range.split(';').map(str::trim);
         let kind = parts.next().unwrap_or("").to_ascii_lowercase();
-        let known = ["application/fhir+json", "application/json", "text/json", "application/*", "*/*"];
+        let known = [
+            "application/fhir+json",
+            "application/json",
+            "text/json",
+            "application/*",
+            "*/*",
+        ];
         let none = parts.any(|p| {
             let weight = p.strip_prefix("q=").or_else(|| p.strip_prefix("Q="));
             weight.is_some_and(|w| w.trim().parse::<f32>().is_ok_and(|w| w <= 0.0))
@@ -111,8 +133,14 @@ pub fn acceptable(head: &Parts) -> Result<(), No> {
         known.contains(&kind.as_str()) && !none
     };
     let values = head.headers.get_all(header::ACCEPT).iter();
-    let mut ranges = values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    if ranges.any(takes) { Ok(()) } else { Err(No::new(Reason::NotAcceptable)) }
+    let mut ranges = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','));
+    if ranges.any(takes) {
+        Ok(())
+    } else {
+        Err(No::new(Reason::NotAcceptable))
+    }
 }
 
 /// The one value of a header that may be there once.
@@ -129,7 +157,11 @@ pub fn once<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a 
 /// What of the caller's headers goes upstream, with the request's id.
 pub fn passed_on(headers: &HeaderMap, request_id: &str) -> Vec<(HeaderName, HeaderValue)> {
     let mut out = Vec::with_capacity(3);
-    out.extend(HeaderValue::from_str(request_id).ok().map(|id| (REQUEST_ID, id)));
+    out.extend(
+        HeaderValue::from_str(request_id)
+            .ok()
+            .map(|id| (REQUEST_ID, id)),
+    );
     if let Ok(Some(parent)) = once(headers, &TRACEPARENT)
         && is_traceparent(parent)
         && let Ok(value) = HeaderValue::from_str(parent)
@@ -150,7 +182,9 @@ fn is_traceparent(text: &str) -> bool {
     let mut parts = text.split('-');
     let lengths = [2, 32, 16, 2];
     let hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    lengths.iter().all(|length| parts.next().is_some_and(|p| p.len() == *length && hex(p)))
+    lengths
+        .iter()
+        .all(|length| parts.next().is_some_and(|p| p.len() == *length && hex(p)))
         && parts.next().is_none()
         && text.starts_with("00")
 }
@@ -173,7 +207,8 @@ where
     let read = async {
         let mut whole = BytesMut::new();
         while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let frame = frame.map_err(|_| No::new(Reason::NotUnderstood).because("the body broke off"))?;
+            let frame =
+                frame.map_err(|_| No::new(Reason::NotUnderstood).because("the body broke off"))?;
             if let Ok(data) = frame.into_data() {
                 if whole.len() + data.len() > most {
                     return Err(No::new(Reason::TooLarge));
@@ -186,7 +221,8 @@ where
     let whole = tokio::time::timeout(within, read)
         .await
         .map_err(|_| No::new(Reason::NotUnderstood).because("the body took too long"))??;
-    String::from_utf8(whole.into()).map_err(|_| No::new(Reason::NotUnderstood).because("the form is not text"))
+    String::from_utf8(whole.into())
+        .map_err(|_| No::new(Reason::NotUnderstood).because("the form is not text"))
 }
 
 #[cfg(test)]
@@ -194,7 +230,11 @@ mod tests {
     use super::*;
 
     fn head(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
-        build(http::Request::builder().uri("/fhir/Patient")).body(()).unwrap().into_parts().0
+        build(http::Request::builder().uri("/fhir/Patient"))
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0
     }
 
     #[test]
@@ -210,16 +250,28 @@ mod tests {
             ("application/json;q=0", false),
             ("application/jsonp", false),
         ] {
-            assert_eq!(acceptable(&head(|b| b.header("accept", accept))).is_ok(), ok, "{accept}");
+            assert_eq!(
+                acceptable(&head(|b| b.header("accept", accept))).is_ok(),
+                ok,
+                "{accept}"
+            );
         }
         assert!(acceptable(&head(|b| b)).is_ok());
-        assert!(acceptable(&head(|b| b.uri("/fhir/Patient?_format=json").header("accept", "text/html"))).is_ok());
+        assert!(
+            acceptable(&head(|b| b
+                .uri("/fhir/Patient?_format=json")
+                .header("accept", "text/html")))
+            .is_ok()
+        );
     }
 
     #[test]
     fn request_ids_are_taken_only_where_they_are_plain() {
         let ids = Ids::new();
-        assert_eq!(&*ids.of(&head(|b| b.header("x-request-id", "a-1.b_2")).headers), "a-1.b_2");
+        assert_eq!(
+            &*ids.of(&head(|b| b.header("x-request-id", "a-1.b_2")).headers),
+            "a-1.b_2"
+        );
         for odd in ["", "a b", "a\"b", "é", &"x".repeat(65)] {
             let made = ids.of(&head(|b| b.header("x-request-id", odd.as_bytes())).headers);
             assert!(made.len() > 17 && *made != *odd, "{odd} {made}");
@@ -243,9 +295,17 @@ mod tests {
                 .header("range", "bytes=0-1")
                 .header("prefer", "handling=lenient")
         });
-        let names: Vec<String> = passed_on(&head.headers, "r1").iter().map(|(n, _)| n.to_string()).collect();
+        let names: Vec<String> = passed_on(&head.headers, "r1")
+            .iter()
+            .map(|(n, _)| n.to_string())
+            .collect();
         assert_eq!(names, ["x-request-id", "traceparent", "tracestate"]);
-        for odd in ["00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "ff-", "x", "00-1-2-3"] {
+        for odd in [
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "ff-",
+            "x",
+            "00-1-2-3",
+        ] {
             assert!(!is_traceparent(odd), "{odd}");
         }
     }
@@ -260,7 +320,10 @@ mod tests {
             ("upgrade", "h2c"),
             ("expect", "100-continue"),
         ] {
-            assert!(unambiguous(&head(|b| b.header(name, value))).is_err(), "{name}");
+            assert!(
+                unambiguous(&head(|b| b.header(name, value))).is_err(),
+                "{name}"
+            );
         }
         assert!(unambiguous(&head(|b| b.header("host", "a").header("host", "b"))).is_err());
         assert!(unambiguous(&head(|b| b.uri("https://other/fhir/Patient"))).is_err());

@@ -59,7 +59,9 @@ impl Pages {
     /// With a key of 32 bytes; `None` for another length.
     pub fn new(key: &[u8]) -> Option<Self> {
         let key = UnboundKey::new(&AES_256_GCM, key).ok()?;
-        Some(Self { key: LessSafeKey::new(key) })
+        Some(Self {
+            key: LessSafeKey::new(key),
+        })
     }
 
     /// Seals a position for a caller of a service. `None` where it is too long, or where there
@@ -72,7 +74,11 @@ impl Pages {
         rand::fill(&mut nonce).ok()?;
         let aad = bound(service, subject);
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut text)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(aad),
+                &mut text,
+            )
             .ok()?;
         let mut sealed = nonce.to_vec();
         sealed.append(&mut text);
@@ -80,10 +86,20 @@ impl Pages {
     }
 
     /// Opens a handle for the caller who uses it.
-    pub fn open(&self, service: &str, subject: &Subject, handle: &str, now: Time) -> Result<Position, No> {
+    pub fn open(
+        &self,
+        service: &str,
+        subject: &Subject,
+        handle: &str,
+        now: Time,
+    ) -> Result<Position, No> {
         let no = |detail| No::named(Reason::NotUnderstood, "_page").because(detail);
-        let mut sealed = URL_SAFE_NO_PAD.decode(handle).map_err(|_| no("not a handle"))?;
-        let (nonce, text) = sealed.split_at_mut_checked(NONCE).ok_or_else(|| no("not a handle"))?;
+        let mut sealed = URL_SAFE_NO_PAD
+            .decode(handle)
+            .map_err(|_| no("not a handle"))?;
+        let (nonce, text) = sealed
+            .split_at_mut_checked(NONCE)
+            .ok_or_else(|| no("not a handle"))?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| no("not a handle"))?;
         let text = self
             .key
@@ -101,7 +117,13 @@ impl Pages {
 fn bound(service: &str, subject: &Subject) -> Vec<u8> {
     let client = subject.client.as_deref().unwrap_or("");
     let mut out = Vec::new();
-    for part in [service, &subject.issuer, &subject.sub, client, subject.kind.as_str()] {
+    for part in [
+        service,
+        &subject.issuer,
+        &subject.sub,
+        client,
+        subject.kind.as_str(),
+    ] {
         out.extend_from_slice(&(part.len() as u64).to_be_bytes());
         out.extend_from_slice(part.as_bytes());
     }
@@ -119,7 +141,11 @@ mod tests {
     use super::*;
 
     fn subject(sub: &str, client: Option<&str>) -> Subject {
-        Subject { sub: sub.into(), client: client.map(Into::into), ..Subject::anonymous() }
+        Subject {
+            sub: sub.into(),
+            client: client.map(Into::into),
+            ..Subject::anonymous()
+        }
     }
 
     #[test]
@@ -139,7 +165,12 @@ mod tests {
             assert!(pages.open(service, &caller, &handle, Time(1)).is_err());
         }
         assert!(pages.open("ehr", &ann, &handle, Time(3_600_000)).is_err());
-        assert!(Pages::new(&[8; 32]).unwrap().open("ehr", &ann, &handle, Time(1)).is_err());
+        assert!(
+            Pages::new(&[8; 32])
+                .unwrap()
+                .open("ehr", &ann, &handle, Time(1))
+                .is_err()
+        );
         for end in 0..handle.len() {
             assert!(pages.open("ehr", &ann, &handle[..end], Time(1)).is_err());
         }
@@ -149,8 +180,17 @@ mod tests {
     fn the_size_of_a_handle_tells_nothing() {
         let pages = Pages::new(&[7; 32]).unwrap();
         let size = |offset: &str| {
-            let position = Position::new("Patient", "name=x", &format!("/Patient?_offset={offset}"), "TREAT", Time(0));
-            pages.seal("ehr", &subject("a", None), &position).unwrap().len()
+            let position = Position::new(
+                "Patient",
+                "name=x",
+                &format!("/Patient?_offset={offset}"),
+                "TREAT",
+                Time(0),
+            );
+            pages
+                .seal("ehr", &subject("a", None), &position)
+                .unwrap()
+                .len()
         };
         assert_eq!(size("2"), size("1000000"));
     }

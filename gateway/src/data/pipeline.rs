@@ -93,7 +93,10 @@ impl Handler for Pipeline {
     fn core(self: &Arc<Self>, _index: usize) -> Arc<Core> {
         let recorder = self.journal.recorder();
         tokio::spawn(recorder.run());
-        let pools = self.services.iter().map(|s| Pool::new(s.target.clone(), self.metrics.clone()));
+        let pools = self
+            .services
+            .iter()
+            .map(|s| Pool::new(s.target.clone(), self.metrics.clone()));
         Arc::new(Core {
             shared: self.clone(),
             recorder,
@@ -108,7 +111,11 @@ impl Handler for Pipeline {
         Caller { peer, certificate }
     }
 
-    async fn handle(core: Arc<Core>, caller: Arc<Caller>, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(
+        core: Arc<Core>,
+        caller: Arc<Caller>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let began = Instant::now();
         let (head, body) = request.into_parts();
         let call = Box::new(Call {
@@ -123,11 +130,23 @@ impl Handler for Pipeline {
             pack: None,
         });
         let is_head = head.method == Method::HEAD;
-        let mut exchange = Exchange { core: &core, began, service: None, interaction: None };
-        match exchange.run(&caller, head, body, call).await {
+        let is_last = head_stage::ends_connection(&head);
+        let mut exchange = Exchange {
+            core: &core,
+            began,
+            service: None,
+            interaction: None,
+        };
+        let mut response = match exchange.run(&caller, head, body, call).await {
             Ok(answer) => answer.into_response(is_head),
             Err(refused) => exchange.refuse(refused, is_head).await,
+        };
+        if is_last {
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        response
     }
 }
 
@@ -165,7 +184,12 @@ impl<'c> Exchange<'c> {
             ($result:expr) => {
                 match $result {
                     Ok(value) => value,
-                    Err(no) => return Err(Refused { no, call: Arc::from(*call) }),
+                    Err(no) => {
+                        return Err(Refused {
+                            no,
+                            call: Arc::from(*call),
+                        })
+                    }
                 }
             };
         }
@@ -185,12 +209,19 @@ impl<'c> Exchange<'c> {
         let method = head.method.as_str();
         let form = if Interaction::takes_form(method, below) {
             let limits = &shared.limits;
-            Some(or_refuse!(head_stage::form(&head, body, limits.body_bytes, limits.body).await))
+            Some(or_refuse!(
+                head_stage::form(&head, body, limits.body_bytes, limits.body).await
+            ))
         } else {
             None
         };
         let query = head.uri.query().unwrap_or("");
-        let asked = Asked { method, path: below, query, form: form.as_deref() };
+        let asked = Asked {
+            method,
+            path: below,
+            query,
+            form: form.as_deref(),
+        };
         let mut interaction = or_refuse!(understand(asked));
         call.action = Some(interaction.action());
         if let Interaction::Search(search) = &mut interaction {
@@ -201,10 +232,22 @@ impl<'c> Exchange<'c> {
 
         // the decision
         let sealer = |call: &Call| sealer(self.core, place, call, &interaction);
-        let permit = match decide(&service.program, &service.rules, interaction.clone(), call, purpose, sealer) {
+        let permit = match decide(
+            &service.program,
+            &service.rules,
+            interaction.clone(),
+            call,
+            purpose,
+            sealer,
+        ) {
             Verdict::Permit(permit) => permit,
             Verdict::Answer(answer) => return self.answer(answer).await,
-            Verdict::Refuse(no, call) => return Err(Refused { no, call: Arc::from(*call) }),
+            Verdict::Refuse(no, call) => {
+                return Err(Refused {
+                    no,
+                    call: Arc::from(*call),
+                });
+            }
         };
 
         // record, upstream, judged windows
@@ -236,15 +279,21 @@ impl<'c> Exchange<'c> {
             None => None,
             Some(Ok(peer)) => Some(peer),
             Some(Err(())) => {
-                return Err(No::new(Reason::Unauthenticated).because("an unreadable client certificate"));
+                return Err(
+                    No::new(Reason::Unauthenticated).because("an unreadable client certificate")
+                );
             }
         };
-        let subject = match identity.resolve(service.identity, &head.headers, peer, now()).await {
+        let subject = match identity
+            .resolve(service.identity, &head.headers, peer, now())
+            .await
+        {
             Ok(subject) => subject,
             // what the gateway is may be known without a credential, not with a bad one
-            Err(no) if no.reason == Reason::Unauthenticated
-                && below == "/metadata"
-                && !head.headers.contains_key(header::AUTHORIZATION) =>
+            Err(no)
+                if no.reason == Reason::Unauthenticated
+                    && below == "/metadata"
+                    && !head.headers.contains_key(header::AUTHORIZATION) =>
             {
                 Arc::new(Subject::anonymous())
             }
@@ -255,11 +304,19 @@ impl<'c> Exchange<'c> {
 
     /// Opens a page handle: the search it goes on with is decided anew, as its first page was.
     fn resume(&self, service: &Service, subject: &Subject, search: &mut Search) -> Result<(), No> {
-        let Some(handle) = search.page.take() else { return Ok(()) };
-        let position = self.core.shared.pages.open(&service.name, subject, &handle, now())?;
+        let Some(handle) = search.page.take() else {
+            return Ok(());
+        };
+        let position = self
+            .core
+            .shared
+            .pages
+            .open(&service.name, subject, &handle, now())?;
         let resource = search.resource;
         if chartward_rules::fhir::tables::r4().name(resource) != position.resource {
-            return Err(No::named(Reason::NotUnderstood, "_page").because("a handle of another type"));
+            return Err(
+                No::named(Reason::NotUnderstood, "_page").because("a handle of another type")
+            );
         }
         *search = Search::understand(resource, target::pairs(&position.query)?, false)?;
         search.position = Some(position.upstream);
@@ -270,9 +327,17 @@ impl<'c> Exchange<'c> {
     /// An answer of the gateway's own.
     async fn answer(&self, answer: decide::Answer) -> Result<Answer, Refused> {
         let call = answer.call().clone();
-        let unwritten = || Refused { no: No::new(Reason::JournalUnavailable), call: call.clone() };
+        let unwritten = || Refused {
+            no: No::new(Reason::JournalUnavailable),
+            call: call.clone(),
+        };
         let entry = answer.entry(now());
-        let receipt = self.core.recorder.commit(entry).await.map_err(|_| unwritten())?;
+        let receipt = self
+            .core
+            .recorder
+            .commit(entry)
+            .await
+            .map_err(|_| unwritten())?;
         let (head, released) = answer.answer(receipt).map_err(|_| unwritten())?;
         self.finished(Outcome::Answered);
         Ok(Answer {
@@ -283,27 +348,47 @@ impl<'c> Exchange<'c> {
         })
     }
 
-    async fn forward(&self, place: usize, permit: Permit, headers: &http::HeaderMap) -> Result<Answer, Refused> {
+    async fn forward(
+        &self,
+        place: usize,
+        permit: Permit,
+        headers: &http::HeaderMap,
+    ) -> Result<Answer, Refused> {
         let recorder = &self.core.recorder;
         recorder.note(permit.attempt(now()));
         let Ok((outbound, mut judge)) = permit.open(None) else {
             // no version of a permit without an awaited attempt refuses this
-            return Err(Refused { no: No::new(Reason::JournalUnavailable), call: Arc::new(self.nobody()) });
+            return Err(Refused {
+                no: No::new(Reason::JournalUnavailable),
+                call: Arc::new(self.nobody()),
+            });
         };
         let call = judge.call().clone();
-        let refuse = |no| Refused { no, call: call.clone() };
+        let refuse = |no| Refused {
+            no,
+            call: call.clone(),
+        };
         let ask = Ask {
-            method: if outbound.method() == "POST" { Method::POST } else { Method::GET },
+            method: if outbound.method() == "POST" {
+                Method::POST
+            } else {
+                Method::GET
+            },
             path_and_query: outbound.target().to_owned(),
             content_type: outbound.form().map(|_| "application/x-www-form-urlencoded"),
-            body: outbound.form().map_or_else(Bytes::new, |form| Bytes::copy_from_slice(form.as_bytes())),
+            body: outbound
+                .form()
+                .map_or_else(Bytes::new, |form| Bytes::copy_from_slice(form.as_bytes())),
             headers: head_stage::passed_on(headers, &call.request_id),
             search: outbound.strict(),
         };
         let Some(pool) = self.core.pools.get(place) else {
             return Err(refuse(No::new(Reason::UpstreamUnavailable)));
         };
-        let answer = pool.send(&ask).await.map_err(|fault| refuse(of_fault(&fault)))?;
+        let answer = pool
+            .send(&ask)
+            .await
+            .map_err(|fault| refuse(of_fault(&fault)))?;
         let status = answer.status.as_u16();
         judge.head(status, answer.is_json()).map_err(refuse)?;
         let mut rest = Rest {
@@ -324,7 +409,12 @@ impl<'c> Exchange<'c> {
                 } else {
                     Body::Stream(Stream::new(released, rest))
                 };
-                Ok(Answer { head, body, length, request_id: call.request_id.clone() })
+                Ok(Answer {
+                    head,
+                    body,
+                    length,
+                    request_id: call.request_id.clone(),
+                })
             }
             Ok(None) => {
                 rest.guard.disarm();
@@ -347,15 +437,23 @@ impl<'c> Exchange<'c> {
             Ok(receipt) => refusal.answer(receipt).ok(),
             Err(_) => None,
         };
-        shared.metrics.refused(if recorded.is_some() { reason } else { Reason::JournalUnavailable });
+        shared.metrics.refused(if recorded.is_some() {
+            reason
+        } else {
+            Reason::JournalUnavailable
+        });
         self.finished(Outcome::Refused);
         let (head, released) = recorded.unwrap_or_else(|| Refusal::unrecorded(call.clone()));
         if reason == Reason::NotFound {
             wait_for_tick(self.began, shared.quantum).await;
         }
         let length = Some(released.len());
-        let answer =
-            Answer { head, body: Body::Once(Some(released)), length, request_id: call.request_id.clone() };
+        let answer = Answer {
+            head,
+            body: Body::Once(Some(released)),
+            length,
+            request_id: call.request_id.clone(),
+        };
         answer.into_response(is_head)
     }
 
@@ -364,7 +462,9 @@ impl<'c> Exchange<'c> {
         if let Some(service) = self.service {
             service.metrics.count(self.interaction.as_ref(), outcome);
         }
-        metrics.request_seconds.observe(self.began.elapsed().as_secs_f64());
+        metrics
+            .request_seconds
+            .observe(self.began.elapsed().as_secs_f64());
     }
 
     fn nobody(&self) -> Call {
@@ -395,15 +495,27 @@ impl Rest {
     async fn window(&mut self) -> Result<Option<((Option<AnswerHead>, Released), bool)>, No> {
         loop {
             match self.judge.turn(now()) {
-                Turn::Feed => match self.upstream.next().await.map_err(|fault| of_fault(&fault))? {
+                Turn::Feed => match self
+                    .upstream
+                    .next()
+                    .await
+                    .map_err(|fault| of_fault(&fault))?
+                {
                     Some(chunk) => self.judge.push(Raw::new(chunk)).map_err(of_rows)?,
                     None => self.judge.end().map_err(of_rows)?,
                 },
                 Turn::Held(mut held) => {
                     let unwritten = |_| No::new(Reason::JournalUnavailable);
-                    let receipt = self.core.recorder.commit(held.entry()).await.map_err(unwritten)?;
+                    let receipt = self
+                        .core
+                        .recorder
+                        .commit(held.entry())
+                        .await
+                        .map_err(unwritten)?;
                     let last = held.is_last();
-                    let released = held.release(receipt).map_err(|_| No::new(Reason::JournalUnavailable))?;
+                    let released = held
+                        .release(receipt)
+                        .map_err(|_| No::new(Reason::JournalUnavailable))?;
                     self.guard.bytes += released.1.len() as u64;
                     return Ok(Some((released, last)));
                 }
@@ -481,12 +593,23 @@ impl Guard {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let closing = record::closing(&self.call, now(), word, 200, Some(self.upstream), self.bytes);
+        let closing = record::closing(
+            &self.call,
+            now(),
+            word,
+            200,
+            Some(self.upstream),
+            self.bytes,
+        );
         self.core.recorder.note(Entry::own(closing));
         if let Some(service) = &self.service {
             service.count(self.interaction.as_ref(), outcome);
         }
-        self.core.shared.metrics.request_seconds.observe(self.began.elapsed().as_secs_f64());
+        self.core
+            .shared
+            .metrics
+            .request_seconds
+            .observe(self.began.elapsed().as_secs_f64());
     }
 }
 
@@ -507,7 +630,10 @@ impl Answer {
             }
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             headers.insert(head_stage::REQUEST_ID, id);
         }
@@ -532,7 +658,9 @@ fn sealer(core: &Arc<Core>, place: usize, call: &Call, interaction: &Interaction
         let position = Position::new(name, &query, upstream, &purpose, now());
         let service = core.shared.services.get(place).map_or("", |s| &s.name);
         let subject = subject.as_deref();
-        subject.and_then(|s| core.shared.pages.seal(service, s, &position)).unwrap_or_default()
+        subject
+            .and_then(|s| core.shared.pages.seal(service, s, &position))
+            .unwrap_or_default()
     })
 }
 
@@ -541,9 +669,20 @@ fn under_ceiling(service: &Service, subject: Arc<Subject>) -> Arc<Subject> {
     if !matches!(subject.kind, Kind::Person | Kind::Application) {
         return subject;
     }
-    let of = |id: Option<&str>| service.ceilings.iter().find(|(known, _)| known.as_deref() == id);
-    let ceiling = subject.client.as_deref().and_then(|id| of(Some(id))).or_else(|| of(None));
-    let Some((_, ceiling)) = ceiling else { return subject };
+    let of = |id: Option<&str>| {
+        service
+            .ceilings
+            .iter()
+            .find(|(known, _)| known.as_deref() == id)
+    };
+    let ceiling = subject
+        .client
+        .as_deref()
+        .and_then(|id| of(Some(id)))
+        .or_else(|| of(None));
+    let Some((_, ceiling)) = ceiling else {
+        return subject;
+    };
     if subject.roles.iter().all(|role| ceiling.admits(role)) {
         return subject;
     }

@@ -193,7 +193,10 @@ pub fn decide(
     };
     call.purpose = Some(purpose.code().into());
     if let Interaction::Search(search) = &interaction
-        && search.purpose.as_deref().is_some_and(|bound| bound != purpose.code())
+        && search
+            .purpose
+            .as_deref()
+            .is_some_and(|bound| bound != purpose.code())
     {
         let no = No::named(Reason::NotUnderstood, "_page").because("a handle of another purpose");
         return Verdict::Refuse(no, call);

@@ -1,0 +1,465 @@
+//! The only wiring: from a configuration file to running tasks, and back to rest.
+//!
+//! [`Plan::load`] reads and checks everything that serving needs and starts nothing; `check` stops
+//! there. [`Plan::start`] opens the journal, binds the listeners and says where they are.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chartward_rules::decide;
+use chartward_rules::fhir::tables::r4;
+use chartward_rules::pack::Program;
+use chartward_rules::proof::Entry;
+use chartward_rules::record;
+use chartward_rules::source::{Diagnostics, Source, Spanned, nearest};
+use rustls::ServerConfig;
+use tokio::runtime::{self, Runtime};
+
+use crate::base::clock::now;
+use crate::base::config::{self, Config};
+use crate::base::journal::{self, Journal};
+use crate::base::metrics::{Metrics, raise};
+use crate::control::health::{Health, Readiness};
+use crate::data::identity::{Identity, Place, Settings, SettingsError};
+use crate::data::listen::{self, Listening, listen};
+use crate::data::pages::Pages;
+use crate::data::pipeline::{Pipeline, Service};
+use crate::data::{tls, upstream::Target};
+
+/// Masked bytes that are held before an answer begins to stream.
+const WINDOW: usize = 256 << 10;
+/// How long requests may go on once the process is asked to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A configuration with everything it names, read and checked.
+pub struct Plan {
+    config: Config,
+    programs: Vec<Arc<Program>>,
+    targets: Vec<Arc<Target>>,
+    tls: Arc<ServerConfig>,
+    settings: Settings,
+}
+
+/// Why a checked configuration can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal can't be opened.
+    #[error("`journal.directory` `{0}`: {1}")]
+    Journal(String, journal::OpenError),
+    /// The key of page handles can't be read or made.
+    #[error("`secrets.handles`: {0}")]
+    Handles(io::Error),
+    /// A listener can't be bound.
+    #[error("`listen.{0}` `{1}`: {2}")]
+    Listen(&'static str, SocketAddr, io::Error),
+    /// Identity refuses what the check let pass.
+    #[error("{0}")]
+    Identity(String),
+    /// Threads, metrics.
+    #[error("can't start: {0}")]
+    Other(String),
+}
+
+impl Plan {
+    /// Loads all that serving needs. Every error at once, each with its place.
+    pub fn load(path: &Path) -> Result<Self, Diagnostics> {
+        let config = Config::load(path)?;
+        let mut found = Diagnostics::new();
+        let programs: Vec<Option<Arc<Program>>> = config
+            .services
+            .iter()
+            .map(|service| compile(&config, service, &mut found))
+            .collect();
+        let targets: Vec<Option<Arc<Target>>> = config
+            .services
+            .iter()
+            .map(|service| {
+                keep(
+                    Target::new(&config.source, service, &config.limits),
+                    &mut found,
+                )
+            })
+            .collect();
+        let tls = keep(tls::server(&config), &mut found);
+        let settings = Settings::of(&config, |name| r4().resource(name).is_some());
+        for problem in crate::data::identity::problems(&settings) {
+            report(&config, &problem, &mut found);
+        }
+        let programs: Option<Vec<_>> = programs.into_iter().collect();
+        if let Some(programs) = &programs {
+            check_roles(&config, programs, &mut found);
+        }
+        let targets: Option<Vec<_>> = targets.into_iter().collect();
+        match (programs, targets, tls) {
+            (Some(programs), Some(targets), Some(tls)) if !found.has_errors() => Ok(Self {
+                config,
+                programs,
+                targets,
+                tls,
+                settings,
+            }),
+            _ => {
+                found.sort();
+                Err(found)
+            }
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The packs of each service: its name, their names and hash, and how many grants they have.
+    pub fn packs(&self) -> impl Iterator<Item = (&str, &str, usize)> {
+        let services = self.config.services.iter().zip(&self.programs);
+        services.map(|(service, program)| {
+            (
+                service.name.value.as_str(),
+                &**program.id(),
+                program.grant_count(),
+            )
+        })
+    }
+
+    /// Opens the journal, binds the listeners, starts the threads.
+    pub fn start(self) -> Result<Running, StartError> {
+        let other = |error: &dyn std::fmt::Display| StartError::Other(error.to_string());
+        let config = &self.config;
+        let node: Arc<str> = node().into();
+        let journal = open_journal(config, &node)?;
+        let handles = config.secrets.handles.open().map_err(StartError::Handles)?;
+        let pages = Pages::new(handles.expose())
+            .ok_or_else(|| StartError::Handles(io::Error::other("not a key of 32 bytes")))?;
+        let names = config
+            .services
+            .iter()
+            .map(|service| service.name.value.as_str());
+        let metrics = Metrics::new(names).map_err(|error| other(&error))?;
+        let control = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(|error| other(&error))?;
+        let identity = Identity::new(&self.settings, control.handle(), None).map_err(|errors| {
+            let all: Vec<String> = errors.iter().map(SettingsError::to_string).collect();
+            StartError::Identity(all.join("; "))
+        })?;
+        let public = config.listen.public_url.text().trim_end_matches('/');
+        let mut services = Vec::new();
+        for ((service, program), target) in config
+            .services
+            .iter()
+            .zip(&self.programs)
+            .zip(&self.targets)
+        {
+            let missing =
+                || StartError::Other(format!("the service `{}` was lost", service.name.value));
+            services.push(Service {
+                name: service.name.value.clone(),
+                path: service.path.value.clone(),
+                rules: decide::Service {
+                    base: format!("{public}{}", service.path.value).into(),
+                    upstream_path: service.upstream.path().trim_end_matches('/').into(),
+                    page_default: u32::try_from(service.page.default).unwrap_or(u32::MAX),
+                    page_max: u32::try_from(service.page.max).unwrap_or(u32::MAX),
+                    withheld_notice: service.withheld_notice,
+                    row_max: config.limits.row_bytes,
+                    window: WINDOW,
+                },
+                program: program.clone(),
+                identity: identity.service(&service.name.value).ok_or_else(missing)?,
+                target: target.clone(),
+                ceilings: config
+                    .clients
+                    .iter()
+                    .map(|client| (Some(client.id.value.clone()), client.roles.clone()))
+                    .chain([(None, service.default_client.clone())])
+                    .collect(),
+                metrics: metrics.service(&service.name.value).ok_or_else(missing)?,
+            });
+        }
+        let pipeline = Arc::new(Pipeline {
+            services,
+            identity,
+            pages,
+            journal: journal.clone(),
+            metrics: metrics.clone(),
+            limits: config.limits.clone(),
+            quantum: config.listen.refusal_quantum,
+            node: node.clone(),
+        });
+        let stopping = Arc::new(AtomicBool::new(false));
+        let readiness = Readiness::default();
+        register(&readiness, &metrics, &pipeline, &stopping);
+        let settings = listen::Settings {
+            address: config.listen.https,
+            workers: config.server.workers,
+            limits: config.limits.clone(),
+            tls: self.tls.clone(),
+        };
+        let failed = |key, address| move |error| StartError::Listen(key, address, error);
+        let listening =
+            listen(settings, &pipeline, &metrics).map_err(failed("https", config.listen.https))?;
+        let health = Health::start(config.listen.metrics, metrics, readiness)
+            .map_err(failed("metrics", config.listen.metrics))?;
+        record_start(&control, &pipeline);
+        Ok(Running {
+            listening,
+            health,
+            journal,
+            _control: control,
+            stopping,
+        })
+    }
+}
+
+/// A gateway at work.
+pub struct Running {
+    listening: Listening,
+    health: Health,
+    journal: Arc<Journal>,
+    _control: Runtime,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Running {
+    /// Where FHIR is served, with the real port.
+    pub fn https(&self) -> SocketAddr {
+        self.listening.address()
+    }
+
+    /// Where metrics and health are, with the real port.
+    pub fn metrics(&self) -> SocketAddr {
+        self.health.address()
+    }
+
+    /// Readiness falls, requests end, the journal last.
+    pub fn stop(self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let cut = self.listening.stop(DRAIN);
+        if cut > 0 {
+            tracing::warn!(
+                connections = cut,
+                "cut connections that did not end in time"
+            );
+        }
+        if !self.journal.close(Duration::from_secs(5)) {
+            tracing::error!("the journal did not close in time");
+        }
+    }
+}
+
+fn compile(
+    config: &Config,
+    service: &config::Service,
+    found: &mut Diagnostics,
+) -> Option<Arc<Program>> {
+    let mut sources = Vec::new();
+    for path in &service.packs {
+        match fs::read_to_string(&path.value) {
+            Ok(text) => sources.push(Source::new(path.value.display().to_string(), text)),
+            Err(error) => {
+                let message = format!(
+                    "pack `{}` can't be read: {}",
+                    path.value.display(),
+                    error.kind()
+                );
+                found.error(&config.source, path.span, message);
+            }
+        }
+    }
+    if sources.len() != service.packs.len() {
+        return None;
+    }
+    keep(Program::compile(&sources), found).map(Arc::new)
+}
+
+fn keep<T>(result: Result<T, Diagnostics>, found: &mut Diagnostics) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(errors) => {
+            found.append(errors);
+            None
+        }
+    }
+}
+
+/// Roles that the configuration names exist in a pack.
+fn check_roles(config: &Config, programs: &[Arc<Program>], found: &mut Diagnostics) {
+    let known: Vec<&str> = programs.iter().flat_map(|p| p.roles()).collect();
+    let mapped = config
+        .issuers
+        .iter()
+        .flat_map(|issuer| issuer.map.iter().map(|(_, role)| role));
+    let held = config.workloads.iter().flat_map(|workload| &workload.roles);
+    let ceilings = config.clients.iter().map(|client| &client.roles);
+    let ceilings = ceilings.chain(
+        config
+            .services
+            .iter()
+            .map(|service| &service.default_client),
+    );
+    let listed = ceilings.flat_map(|ceiling| match ceiling {
+        config::Ceiling::Any => &[][..],
+        config::Ceiling::Roles(roles) => roles,
+    });
+    let all: Vec<&Spanned<String>> = mapped.chain(held).chain(listed).collect();
+    for role in all {
+        if known.contains(&role.as_str()) {
+            continue;
+        }
+        let message = format!("no pack has a role `{}`", role.value);
+        match nearest(role, known.iter().copied()) {
+            Some(near) => {
+                found.error_with_help(
+                    &config.source,
+                    role.span,
+                    message,
+                    format!("did you mean `{near}`?"),
+                );
+            }
+            None => found.error(&config.source, role.span, message),
+        }
+    }
+}
+
+fn report(config: &Config, problem: &SettingsError, found: &mut Diagnostics) {
+    let span = match problem.place {
+        Place::Service(at) => config.services.get(at).map(|s| s.name.span),
+        Place::Issuer(at) => config.issuers.get(at).map(|i| i.span),
+        Place::Workload(at) => config.workloads.get(at).map(|w| w.certificate.span),
+    };
+    let message = format!("`{}`: {}", problem.key, problem.problem);
+    found.error(&config.source, span.unwrap_or_default(), message);
+}
+
+fn open_journal(config: &Config, node: &Arc<str>) -> Result<Arc<Journal>, StartError> {
+    let directory = &config.journal.directory;
+    let durability = match config.journal.durability {
+        config::Durability::Fsync => journal::Durability::Fsync,
+        config::Durability::Write => journal::Durability::Write,
+    };
+    let options = journal::Options::new(directory, durability, node.clone());
+    let journal = Journal::open(options)
+        .map_err(|error| StartError::Journal(directory.display().to_string(), error))?;
+    let recovery = journal.recovery();
+    if let Some(cut) = &recovery.cut {
+        tracing::warn!(
+            bytes = cut.bytes,
+            seq = cut.seq,
+            "cut a torn tail of the journal"
+        );
+    }
+    if let Some(damage) = &recovery.damage {
+        tracing::error!(%damage, "the journal is damaged; `chartward audit verify` names the record");
+    }
+    Ok(Arc::new(journal))
+}
+
+/// What `/readyz` asks and what a scrape brings up to date.
+fn register(
+    readiness: &Readiness,
+    metrics: &Metrics,
+    pipeline: &Arc<Pipeline>,
+    stopping: &Arc<AtomicBool>,
+) {
+    let stopping = stopping.clone();
+    readiness.add("process", move || {
+        if stopping.load(Ordering::Relaxed) {
+            Err("stopping".to_owned())
+        } else {
+            Ok(())
+        }
+    });
+    let journal = pipeline.journal.clone();
+    readiness.add("journal", move || match journal.health() {
+        journal::Health::Ready => Ok(()),
+        health => Err(format!("{health:?}").to_lowercase()),
+    });
+    let of_identity = pipeline.clone();
+    readiness.add("identity", move || {
+        let waiting = of_identity
+            .identity
+            .ready()
+            .into_iter()
+            .filter(|issuer| !issuer.ready);
+        let names: Vec<String> = waiting
+            .map(|issuer| format!("no keys of `{}`", issuer.issuer))
+            .collect();
+        if names.is_empty() {
+            Ok(())
+        } else {
+            Err(names.join(", "))
+        }
+    });
+    let of_figures = pipeline.clone();
+    metrics.before_scrape(move |metrics| {
+        let counters = of_figures.journal.counters();
+        raise(
+            &metrics.journal.records,
+            counters.records.load(Ordering::Relaxed),
+        );
+        raise(
+            &metrics.journal.bytes,
+            counters.bytes.load(Ordering::Relaxed),
+        );
+        raise(
+            &metrics.journal.batches,
+            counters.batches.load(Ordering::Relaxed),
+        );
+        raise(
+            &metrics.journal.failures,
+            counters.failures.load(Ordering::Relaxed),
+        );
+        raise(
+            &metrics.journal.notes_lost,
+            counters.notes_lost.load(Ordering::Relaxed),
+        );
+        metrics.journal.healthy.set(i64::from(
+            of_figures.journal.health() == journal::Health::Ready,
+        ));
+        let fetched = of_figures
+            .identity
+            .ready()
+            .iter()
+            .map(|issuer| issuer.fetches)
+            .sum();
+        metrics.jwks_fetches(fetched, 0);
+    });
+}
+
+/// The journal says when a process began, under which packs.
+fn record_start(control: &Runtime, pipeline: &Arc<Pipeline>) {
+    let packs: Vec<&str> = pipeline
+        .services
+        .iter()
+        .map(|s| &**s.program.id())
+        .collect();
+    let fields = format!(
+        r#""version":"{}","packs":{}"#,
+        env!("CARGO_PKG_VERSION"),
+        serde_json::json!(packs)
+    );
+    let record = record::event(now(), "start", &pipeline.node, &fields);
+    let recorder = pipeline.journal.recorder();
+    control.spawn(recorder.run());
+    recorder.note(Entry::own(record));
+}
+
+/// The machine's name, for records.
+fn node() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() {
+        "chartward".to_owned()
+    } else {
+        name.chars().take(60).collect()
+    }
+}

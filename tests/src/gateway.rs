@@ -1,0 +1,383 @@
+//! The built binary, started on free loopback ports with a configuration of its own.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use chartward_certs::{Authority, ClientSpec, Issued};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::{Client, Protocol};
+use crate::process::Process;
+use crate::{PATIENCE, Raw, skip};
+
+/// What every token for the gateway under test must name, unless a test says otherwise.
+pub const AUDIENCE: &str = "https://fhir.hospital.example/fhir";
+
+/// A trusted authorization server.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    /// The `iss` of its tokens.
+    pub url: String,
+    /// The `aud` that its tokens must name.
+    pub audience: String,
+    /// Where its keys are; by discovery where absent.
+    pub jwks: Option<String>,
+    /// Claim value → role.
+    pub map: Vec<(String, String)>,
+    /// Further keys of the section, as TOML lines.
+    pub extra: String,
+}
+
+impl Issuer {
+    /// An issuer whose claim values are the roles themselves.
+    pub fn of(url: impl Into<String>, roles: &[&str]) -> Self {
+        Self {
+            url: url.into(),
+            audience: AUDIENCE.to_owned(),
+            jwks: None,
+            map: roles
+                .iter()
+                .map(|&role| (role.to_owned(), role.to_owned()))
+                .collect(),
+            extra: String::new(),
+        }
+    }
+
+    /// The same with its keys at `jwks` instead of by discovery.
+    pub fn keys_at(mut self, jwks: impl Into<String>) -> Self {
+        self.jwks = Some(jwks.into());
+        self
+    }
+}
+
+/// A workload known by the SPIFFE id of its certificate.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// Its name.
+    pub name: String,
+    /// The URI of its certificate.
+    pub uri: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+}
+
+/// What a gateway is started with; everything else has its default.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    packs: Vec<String>,
+    upstream: Vec<String>,
+    issuers: Vec<Issuer>,
+    workloads: Vec<Workload>,
+    client_auth: &'static str,
+    durability: &'static str,
+    workers: usize,
+    listen: String,
+    service: String,
+    sections: String,
+}
+
+impl Setup {
+    /// One service at `/fhir` in front of `upstream`, deciding by one pack (its text).
+    pub fn new(pack: impl Into<String>, upstream: impl Into<String>) -> Self {
+        Self {
+            packs: vec![pack.into()],
+            upstream: vec![upstream.into()],
+            issuers: Vec::new(),
+            workloads: Vec::new(),
+            client_auth: "optional",
+            durability: "write",
+            workers: 1,
+            listen: String::new(),
+            service: String::new(),
+            sections: String::new(),
+        }
+    }
+
+    /// Trusts an issuer.
+    pub fn issuer(mut self, issuer: Issuer) -> Self {
+        self.issuers.push(issuer);
+        self
+    }
+
+    /// Knows a workload.
+    pub fn workload(mut self, name: &str, uri: &str, roles: &[&str]) -> Self {
+        self.workloads.push(Workload {
+            name: name.to_owned(),
+            uri: uri.to_owned(),
+            roles: roles.iter().map(|&role| role.to_owned()).collect(),
+        });
+        self
+    }
+
+    /// Client certificates: `off`, `optional` (default) or `required`.
+    pub fn client_auth(mut self, mode: &'static str) -> Self {
+        self.client_auth = mode;
+        self
+    }
+
+    /// Journal durability: `write` (default here) or `fsync`.
+    pub fn durability(mut self, mode: &'static str) -> Self {
+        self.durability = mode;
+        self
+    }
+
+    /// Data cores (default here: 1).
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Adds TOML lines to `[listen]`.
+    pub fn listen(mut self, lines: &str) -> Self {
+        let _ = writeln!(self.listen, "{lines}");
+        self
+    }
+
+    /// Adds TOML lines to the `[[service]]`.
+    pub fn service(mut self, lines: &str) -> Self {
+        let _ = writeln!(self.service, "{lines}");
+        self
+    }
+
+    /// Adds whole TOML sections at the end.
+    pub fn section(mut self, text: &str) -> Self {
+        let _ = writeln!(self.sections, "{text}");
+        self
+    }
+
+    fn toml(&self, port: u16) -> String {
+        let packs: Vec<String> = (0..self.packs.len())
+            .map(|n| format!("pack-{n}.toml"))
+            .collect();
+        let issuers: Vec<&String> = self.issuers.iter().map(|issuer| &issuer.url).collect();
+        let mut out = format!(
+            "[listen]\nhttps = \"127.0.0.1:{port}\"\npublic_url = \"https://127.0.0.1:{port}\"\n\
+             metrics = \"127.0.0.1:0\"\n{}\n[server]\nworkers = {}\n\n\
+             [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\nclient_auth = {:?}\n",
+            self.listen, self.workers, self.client_auth,
+        );
+        if self.client_auth != "off" {
+            out.push_str("client_ca = \"ca.pem\"\n");
+        }
+        let _ = writeln!(
+            out,
+            "\n[[service]]\nname = \"ehr\"\npath = \"/fhir\"\nupstream = {:?}\npacks = {packs:?}\nissuers = {issuers:?}\n{}",
+            self.upstream, self.service,
+        );
+        for issuer in &self.issuers {
+            let _ = writeln!(
+                out,
+                "[[issuer]]\nurl = {:?}\naudience = [{:?}]",
+                issuer.url, issuer.audience
+            );
+            if let Some(jwks) = &issuer.jwks {
+                let _ = writeln!(out, "jwks = {jwks:?}");
+            }
+            let map: Vec<String> = issuer
+                .map
+                .iter()
+                .map(|(from, to)| format!("{from:?} = {to:?}"))
+                .collect();
+            let _ = writeln!(
+                out,
+                "roles = \"roles\"\nmap = {{ {} }}\n{}",
+                map.join(", "),
+                issuer.extra
+            );
+        }
+        for workload in &self.workloads {
+            let _ = writeln!(
+                out,
+                "[[workload]]\nname = {:?}\ncertificate = {{ uri = {:?} }}\nroles = {:?}\n",
+                workload.name, workload.uri, workload.roles,
+            );
+        }
+        let _ = writeln!(
+            out,
+            "[journal]\ndirectory = \"journal\"\ndurability = {:?}\n\n{}",
+            self.durability, self.sections,
+        );
+        out
+    }
+}
+
+/// A running gateway; killed when dropped.
+pub struct Gateway {
+    process: Process,
+    setup: Setup,
+    authority: Authority,
+    folder: TempDir,
+    https: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Gateway {
+    /// Writes the configuration, starts the binary and waits until it listens.
+    pub fn start(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let authority = Authority::new("chartward tests").expect("an authority");
+        let server = authority
+            .server(&["localhost", "127.0.0.1"])
+            .expect("a server certificate");
+        server
+            .write(folder.path(), "server")
+            .expect("the certificate's files");
+        fs::write(folder.path().join("ca.pem"), authority.pem()).expect("the authority's file");
+        for (n, pack) in setup.packs.iter().enumerate() {
+            fs::write(folder.path().join(format!("pack-{n}.toml")), pack).expect("the pack's file");
+        }
+        let (process, https, metrics) = launch(&setup, folder.path());
+        Self {
+            process,
+            setup,
+            authority,
+            folder,
+            https,
+            metrics,
+        }
+    }
+
+    /// Kills it (SIGKILL) without a word; the folder and the journal stay.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, over the same folder and journal, on a new port.
+    pub fn again(&mut self) {
+        self.process.kill();
+        (self.process, self.https, self.metrics) = launch(&self.setup, self.folder.path());
+    }
+
+    /// Where it listens for HTTPS.
+    pub fn address(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// Where metrics and health are (plain HTTP).
+    pub fn metrics(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    /// The base URL of its service.
+    pub fn base(&self) -> String {
+        format!("https://{}/fhir", self.https)
+    }
+
+    /// The authority that signed its certificate, PEM file.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// Its folder: configuration, packs, certificates, `journal`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The running process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// The authority that it trusts for clients too.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// A client certificate with this SPIFFE id.
+    pub fn certificate(&self, uri: &str) -> Issued {
+        self.authority
+            .client(&ClientSpec::spiffe("client", uri))
+            .expect("a client certificate")
+    }
+
+    /// A client that trusts it, over HTTP/1.1.
+    pub fn client(&self) -> Client {
+        Client::new(self.https, self.authority.pem(), None, Protocol::Http1)
+    }
+
+    /// The same over HTTP/2.
+    pub fn client_h2(&self) -> Client {
+        Client::new(self.https, self.authority.pem(), None, Protocol::Http2)
+    }
+
+    /// A client that shows a certificate, over HTTP/1.1.
+    pub fn client_with(&self, certificate: &Issued) -> Client {
+        Client::new(
+            self.https,
+            self.authority.pem(),
+            Some(certificate),
+            Protocol::Http1,
+        )
+    }
+
+    /// A TLS connection for exact bytes.
+    pub fn raw(&self) -> Raw {
+        Raw::open(self.https, self.authority.pem())
+    }
+
+    /// Runs the binary's command line in the gateway's folder.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(skip::binary().expect("CHARTWARD_BIN"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .output()
+            .expect("the binary runs")
+    }
+
+    /// `audit verify` over the journal: whether it holds, and what it said.
+    pub fn verify(&self) -> (bool, String) {
+        let out = self.run(&["audit", "verify", "--journal", "journal"]);
+        let said = [out.stdout, out.stderr].concat();
+        (
+            out.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    }
+
+    /// The journal's records, in order, as `audit show` prints them.
+    pub fn records(&self) -> Vec<Value> {
+        let out = self.run(&["audit", "show", "--journal", "journal"]);
+        assert!(
+            out.status.success(),
+            "audit show failed:\n{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        out.stdout
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).expect("a record is a line of JSON"))
+            .collect()
+    }
+}
+
+fn launch(setup: &Setup, folder: &Path) -> (Process, SocketAddr, SocketAddr) {
+    let port = free_port();
+    fs::write(folder.join("config.toml"), setup.toml(port)).expect("the configuration's file");
+    let mut command = Command::new(skip::binary().expect("CHARTWARD_BIN"));
+    command
+        .args(["serve", "--config", "config.toml"])
+        .current_dir(folder);
+    let process = Process::start("chartward", command);
+    let ready = process.ready("chartward ready", PATIENCE);
+    let address = |key: &str| {
+        ready
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(key))
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| panic!("no `{key}` in `{ready}`"))
+    };
+    let (https, metrics) = (address("https="), address("metrics="));
+    (process, https, metrics)
+}
+
+/// A loopback port that was free a moment ago: the configuration names it in two places.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free port")
+        .port()
+}

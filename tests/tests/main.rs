@@ -1,0 +1,8 @@
+//! Black-box tests of the built binary: one binary, a module for each capability.
+
+mod crash;
+mod edge;
+mod leaks_synthea;
+mod real_server;
+mod tidy;
+mod upstream_faults;
