@@ -238,3 +238,83 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     );
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpStream as Socket,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+
+    fn exchange(address: SocketAddr, request: &str) -> String {
+        let mut socket = Socket::connect(address).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        exchange(
+            address,
+            &format!("GET {path} HTTP/1.1\r\nhost: l\r\nconnection: close\r\n\r\n"),
+        )
+    }
+
+    #[test]
+    fn it_tells_figures_life_and_readiness_and_nothing_else() {
+        let metrics = Metrics::new(["ehr"]).unwrap();
+        let readiness = Readiness::default();
+        let broken = Arc::new(AtomicBool::new(false));
+        let seen = broken.clone();
+        readiness.add("config", || Ok(()));
+        readiness.add("journal", move || {
+            if seen.load(Ordering::Relaxed) {
+                Err("can't be written".to_owned())
+            } else {
+                Ok(())
+            }
+        });
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let health = Health::start(any, metrics.clone(), readiness).unwrap();
+        let address = health.address();
+
+        assert!(get(address, "/livez").starts_with("HTTP/1.1 200 "));
+        assert!(get(address, "/readyz").starts_with("HTTP/1.1 200 "));
+        metrics.rows_released.inc();
+        let figures = get(address, "/metrics");
+        assert!(figures.starts_with("HTTP/1.1 200 "));
+        assert!(figures.contains("content-type: text/plain; version=0.0.4\r\n"));
+        assert!(figures.contains("\nchartward_rows_released_total 1\n"));
+
+        broken.store(true, Ordering::Relaxed);
+        let answer = get(address, "/readyz");
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(
+            answer.ends_with("\r\n\r\njournal: can't be written\n"),
+            "{answer}"
+        );
+        assert!(get(address, "/livez").starts_with("HTTP/1.1 200 "));
+
+        for path in ["/", "/metrics/", "/fhir/Patient"] {
+            assert!(get(address, path).starts_with("HTTP/1.1 404 "), "{path}");
+        }
+        let post =
+            "POST /livez HTTP/1.1\r\nhost: l\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        assert!(exchange(address, post).starts_with("HTTP/1.1 404 "));
+        let large = format!(
+            "GET /livez HTTP/1.1\r\nx: {}\r\n\r\n",
+            "y".repeat(HEAD_BYTES)
+        );
+        assert!(exchange(address, &large).starts_with("HTTP/1.1 431 "));
+
+        drop(health);
+        assert!(Socket::connect(address).is_err());
+    }
+}

@@ -100,6 +100,12 @@ pub fn unambiguous(head: &Parts) -> Result<(), No> {
     Ok(())
 }
 
+/// Whether the connection ends with this request: a body in chunks may have come with a length
+/// too, which the parser drops unseen, so that what follows may not be a request (RFC 9112 §6.1).
+pub fn ends_connection(head: &Parts) -> bool {
+    head.version <= Version::HTTP_11 && head.headers.contains_key(header::TRANSFER_ENCODING)
+}
+
 /// Whether the caller takes FHIR's JSON. A `_format` in the query counts instead, and is
 /// understood with it.
 pub fn acceptable(head: &Parts) -> Result<(), No> {

@@ -10,3 +10,6 @@ mod pem;
 pub mod pipeline;
 pub mod tls;
 pub mod upstream;
+
+#[cfg(test)]
+mod testing;

@@ -121,3 +121,71 @@ fn verifier(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::data::testing::{Place, SERVICE, TLS};
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_at_its_key() {
+        let place = Place::new();
+        let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
+        write("none.pem", "no certificate here\n");
+        write("torn.pem", &place.ca.pem()[..200]);
+        write(
+            "junk.pem",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        );
+        let missing = "`certificate` holds no certificate in PEM";
+        let no_key = "`key` holds no private key that can be used, in PEM";
+        let junk = "`certificate` begins with a certificate that can't be read";
+        let other = "`key` is not the key of `certificate`";
+        let no_ca = "`client_ca` holds no certificate in PEM";
+        let no_root = "`client_ca` holds a certificate that can't be a root";
+        let with_ca =
+            |name: &str| format!("{TLS}\nclient_auth = \"required\"\nclient_ca = \"{name}\"");
+        for (tls, wanted) in [
+            (pair("none.pem", "server.key"), vec![(5, missing)]),
+            (pair("torn.pem", "server.key"), vec![(5, missing)]),
+            (pair("junk.pem", "server.key"), vec![(5, junk)]),
+            (pair("server.pem", "server.pem"), vec![(6, no_key)]),
+            (pair("server.pem", "ca.key"), vec![(6, other)]),
+            (
+                pair("none.pem", "none.pem"),
+                vec![(5, missing), (6, no_key)],
+            ),
+            (with_ca("none.pem"), vec![(8, no_ca)]),
+            (with_ca("junk.pem"), vec![(8, no_root)]),
+        ] {
+            let config = place.config(&tls, SERVICE);
+            let found = server(&config).unwrap_err();
+            let found: Vec<_> = found
+                .iter()
+                .map(|d| (d.position().0, d.message.as_str()))
+                .collect();
+            assert_eq!(found, wanted, "{tls}");
+        }
+    }
+
+    #[test]
+    fn the_strength_is_that_of_rustls_and_nothing_is_resumed_where_certificates_count() {
+        let place = Place::new();
+        let plain = server(&place.config(TLS, SERVICE)).unwrap();
+        assert_eq!(plain.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+        assert!(plain.session_storage.can_cache());
+        for auth in ["optional", "required"] {
+            let tls = format!("{TLS}\nclient_auth = \"{auth}\"\nclient_ca = \"ca.pem\"");
+            let server = server(&place.config(&tls, SERVICE)).unwrap();
+            assert!(!server.session_storage.can_cache());
+            assert!(!server.ticketer.enabled());
+            assert_eq!(server.send_tls13_tickets, 0);
+        }
+    }
+
+    fn pair(certificate: &str, key: &str) -> String {
+        format!("certificate = \"{certificate}\"\nkey = \"{key}\"")
+    }
+}

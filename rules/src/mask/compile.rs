@@ -299,11 +299,7 @@ impl Build<'_> {
         let name = self.tables.structure(structure).name;
         match name {
             "Reference" => {
-                let variants = if self.whole {
-                    [self.full(structure); 4]
-                } else {
-                    [0, 1, 2, 3].map(|c| self.full_with(structure, c))
-                };
+                let variants = [0, 1, 2, 3].map(|c| self.full_with(structure, c));
                 Act::Reference {
                     variants,
                     fallback: self.fallback(element),

@@ -145,7 +145,8 @@ impl<'a> Walk<'a, '_> {
         let mut parent_goes = false;
         let mut mark = self.mark(at);
         at = self.space(at);
-        if byte(self.bytes, at)? != b'}' {
+        let empty = byte(self.bytes, at)? == b'}';
+        if !empty {
             loop {
                 let (key, value) = self.key(at)?;
                 let child = node.keys.find(&node.children, &key);
@@ -195,7 +196,7 @@ impl<'a> Walk<'a, '_> {
         if parent_goes {
             return Ok((at + 1, Kept::No));
         }
-        let any = self.finish(at, node, &stays, any, kind);
+        let any = self.finish(at, node, &stays, any, empty, kind);
         Ok((at + 1, if any { Kept::Yes } else { Kept::No }))
     }
 
@@ -206,6 +207,7 @@ impl<'a> Walk<'a, '_> {
         node: &Node,
         stays: &[u64; 8],
         mut any: bool,
+        empty: bool,
         kind: Kind,
     ) -> bool {
         for required in &node.required {
@@ -216,7 +218,7 @@ impl<'a> Walk<'a, '_> {
         }
         if self.view.whole {
             // an object that was empty from the start is no less than it was
-            return any || node.keeps_unknown;
+            return any || empty;
         }
         match kind {
             Kind::Plain => {}

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{
     Handler, Shared,
-    pulse::{Open, Pulse},
+    pulse::{Open, Owed, Pulse},
 };
 use crate::base::config::Limits;
 
@@ -39,10 +39,7 @@ impl<H: Handler> Service<Request<Incoming>> for Calls<H> {
         let http1 = request.version() < Version::HTTP_2;
         if let Some(status) = excess(&request, &self.shared.limits) {
             return Box::pin(async move {
-                let mut response = Response::new(Ending {
-                    body: H::Body::default(),
-                    _open: open,
-                });
+                let mut response = Response::new(Ending::new(H::Body::default(), open));
                 *response.status_mut() = status;
                 last(&mut response, http1);
                 Ok(response)
@@ -51,7 +48,7 @@ impl<H: Handler> Service<Request<Incoming>> for Calls<H> {
         let answer = H::handle(self.core.clone(), self.caller.clone(), request);
         let quitting = self.quitting.clone();
         Box::pin(async move {
-            let mut response = answer.await.map(|body| Ending { body, _open: open });
+            let mut response = answer.await.map(|body| Ending::new(body, open));
             last(&mut response, http1 && *quitting.borrow());
             Ok(response)
         })
@@ -84,10 +81,22 @@ fn excess<B>(request: &Request<B>, limits: &Limits) -> Option<StatusCode> {
     over.then_some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
 }
 
-/// A body whose end the connection's pulse feels.
+/// A body whose end, and whose waiting for the caller, the connection's pulse feels.
 pub(super) struct Ending<B> {
     body: B,
-    _open: Open,
+    owed: Option<Owed>,
+    open: Open,
+}
+
+impl<B: Body> Ending<B> {
+    fn new(body: B, open: Open) -> Self {
+        let owed = if body.is_end_stream() {
+            None
+        } else {
+            Owed::new(&open)
+        };
+        Self { body, owed, open }
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Ending<B> {
@@ -98,7 +107,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Ending<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.owed = None;
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            self.owed = Owed::new(&self.open);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

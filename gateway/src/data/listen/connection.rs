@@ -84,10 +84,10 @@ pub(super) async fn serve<H: Handler>(
     let stream = TokioIo::new(stream);
     if h2 {
         let connection = h2_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(connection, &pulse, quitting).await;
+        watch_over(Box::pin(connection), &pulse, quitting).await;
     } else {
         let connection = h1_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(connection, &pulse, quitting).await;
+        watch_over(Box::pin(connection), &pulse, quitting).await;
     }
 }
 
@@ -153,13 +153,13 @@ impl<H: Handler> Connection
     }
 }
 
-/// Drives a connection to its end, or drops it when its pulse says so.
+/// Drives a connection to its end, or drops it when its pulse says so. Boxed, it is no part of its
+/// task's state, which would hold it several times over.
 async fn watch_over(
-    connection: impl Connection,
+    mut connection: Pin<Box<impl Connection>>,
     pulse: &Pulse,
     mut quitting: watch::Receiver<bool>,
 ) {
-    let mut connection = pin!(connection);
     let mut quit = pin!(async move {
         // an error: the core itself is gone
         let _ = quitting.wait_for(|quit| *quit).await;

@@ -7,10 +7,8 @@ use std::{
 
 use tokio::{
     runtime::Runtime,
-    sync::{
-        mpsc::{self, UnboundedReceiver},
-        watch,
-    },
+    sync::{mpsc::UnboundedReceiver, watch},
+    task::{JoinSet, yield_now},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -43,25 +41,31 @@ async fn serve<H: Handler>(
 ) {
     let core = handler.core(index);
     let (quit, quitting) = watch::channel(false);
-    // each connection holds a sender: the channel closes when the last one has ended
-    let (living, mut ended) = mpsc::channel::<()>(1);
-    while let Some(arrival) = dealt.recv().await {
-        let served =
-            connection::serve::<H>(shared.clone(), core.clone(), arrival, quitting.clone());
-        let alive = living.clone();
-        tokio::spawn(async move {
-            served.await;
-            drop(alive);
-        });
+    let mut connections = JoinSet::new();
+    loop {
+        let arrival = tokio::select! {
+            arrival = dealt.recv() => arrival,
+            // what has ended leaves nothing behind; a panic was told by its hook
+            Some(_) = connections.join_next() => continue,
+        };
+        let Some(arrival) = arrival else { break };
+        let (shared, core) = (shared.clone(), core.clone());
+        connections.spawn(connection::serve::<H>(
+            shared,
+            core,
+            arrival,
+            quitting.clone(),
+        ));
     }
     quit.send_replace(true);
-    let living = living.downgrade();
     let deadline = (*stopped.borrow()).unwrap_or_else(Instant::now);
-    if timeout_at(deadline, ended.recv()).await.is_err() {
-        shared
-            .cut
-            .fetch_add(living.strong_count(), Ordering::Relaxed);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout_at(deadline, ended).await.is_err() {
+        shared.cut.fetch_add(connections.len(), Ordering::Relaxed);
+        connections.shutdown().await;
     }
+    // streams of HTTP/2 are tasks of their own, and learn now that their connection is gone
+    yield_now().await;
     if timeout(FINISH, H::finish(core)).await.is_err() {
         tracing::warn!("core {index} was not finished in time");
     }

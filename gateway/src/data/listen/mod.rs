@@ -76,7 +76,8 @@ pub trait Handler: Send + Sync + 'static {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
-    /// Called when the core's connections have ended, before its runtime does. Given two seconds.
+    /// Called when the core's connections have ended or were cut, and their requests were answered
+    /// or dropped; its runtime ends after it. Given two seconds.
     fn finish(_core: Self::Core) -> impl Future<Output = ()> + Send {
         async {}
     }
@@ -226,3 +227,6 @@ fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 fn runtime() -> io::Result<runtime::Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,9 @@ use tokio::{
 
 use crate::base::config::Limits;
 
+/// HTTP/2: for how many times `limits.idle` bytes may still leave after the last answer.
+const PATIENCE: u32 = 4;
+
 pub(super) struct Pulse {
     began: Instant,
     headers: Duration,
@@ -35,15 +38,21 @@ pub(super) struct Pulse {
     ready: Moment,
     /// HTTP/1: since when the head of a request is coming in.
     head: Moment,
-    /// When an answer last ended or a byte of one last left.
+    /// When an answer last ended.
+    ended: Moment,
+    /// When a byte last left.
     moved: Moment,
-    /// Since when the caller takes nothing.
+    /// Since when the socket takes nothing.
     stuck: Moment,
+    /// HTTP/2: answers of which a piece waits until the caller lets it come.
+    owed: AtomicUsize,
+    /// HTTP/2: when a piece of an answer was last wanted.
+    wanted: Moment,
 }
 
 /// What the life signs say.
 pub(super) enum State {
-    /// Nothing is wrong until then.
+    /// Nothing is wrong; look again then.
     Until(Instant),
     /// No request for long enough.
     Idle,
@@ -62,8 +71,11 @@ impl Pulse {
             asked: AtomicBool::new(false),
             ready: Moment::default(),
             head: Moment::default(),
+            ended: Moment::default(),
             moved: Moment::default(),
             stuck: Moment::default(),
+            owed: AtomicUsize::new(0),
+            wanted: Moment::default(),
         })
     }
 
@@ -93,24 +105,47 @@ impl Pulse {
     /// Judges the connection.
     pub fn state(&self, now: Instant) -> State {
         let (deadline, over) = if self.open.load(Relaxed) > 0 {
-            let since = self.stuck.get(self.began).unwrap_or(now);
-            (since + self.idle, State::Stuck)
+            (
+                self.refused_since().unwrap_or(now) + self.idle,
+                State::Stuck,
+            )
         } else if let Some(deadline) = self.head_deadline() {
             (deadline, State::Stuck)
         } else if self.is_fresh() {
             let since = self.ready.get(self.began).unwrap_or(self.began);
             (since + self.headers, State::Stuck)
         } else {
-            (
-                self.moved.get(self.began).unwrap_or(now) + self.idle,
-                State::Idle,
-            )
+            (self.idle_since().unwrap_or(now) + self.idle, State::Idle)
         };
         if deadline > now {
-            State::Until(deadline)
+            // what runs out later may run out sooner once a request has come
+            State::Until(deadline.min(now + self.idle))
         } else {
             over
         }
+    }
+
+    /// Since when the caller doesn't take what it asked for.
+    fn refused_since(&self) -> Option<Instant> {
+        let stuck = self.stuck.get(self.began);
+        let owed = self.owed.load(Relaxed) > 0;
+        let unwanted = owed.then(|| self.wanted.get(self.began)).flatten();
+        [stuck, unwanted].into_iter().flatten().min()
+    }
+
+    /// Since when the last answer has left. With HTTP/2 other bytes leave too, at the caller's
+    /// wish, and so they count for a while only.
+    fn idle_since(&self) -> Option<Instant> {
+        let ended = self.ended.get(self.began)?;
+        let moved = self
+            .moved
+            .get(self.began)
+            .map_or(ended, |moved| moved.max(ended));
+        Some(if self.is_h2() {
+            moved.min(ended + PATIENCE * self.idle)
+        } else {
+            moved
+        })
     }
 
     fn read(&self) {
@@ -145,8 +180,30 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.moved.set(self.0.began);
+        self.0.ended.set(self.0.began);
         self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A piece of an answer that HTTP/2 holds back until the caller lets it come.
+pub(super) struct Owed(Arc<Pulse>);
+
+impl Owed {
+    /// Nothing is noted for HTTP/1, where the socket itself tells.
+    pub fn new(open: &Open) -> Option<Self> {
+        let pulse = &open.0;
+        pulse.is_h2().then(|| {
+            pulse.wanted.set(pulse.began);
+            pulse.owed.fetch_add(1, Relaxed);
+            Self(pulse.clone())
+        })
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.0.wanted.set(self.0.began);
+        self.0.owed.fetch_sub(1, Relaxed);
     }
 }
 

@@ -90,3 +90,6 @@ impl Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
