@@ -209,3 +209,35 @@ purposes = ["TREAT"]
         "{\"resourceType\":\"Observation\",\"id\":\"1\", \"subject\" : {\"reference\":\"Patient/1\" }, \"performer\":[{\"type\":\"Patient\"},{\"reference\":\"Organization/1\",\"display\":\"Lab\"},{\"reference\":\"urn:uuid:1\"}]}"
     );
 }
+
+#[test]
+fn copies_of_rows_that_may_be_labelled_go() {
+    let program = pack(
+        r#"
+pack = "t"
+fhir = "R4"
+[[role]]
+name = "nurse"
+purposes = ["TREAT"]
+  [[role.grant]]
+  on = ["Encounter", "Condition", "Patient"]
+  can = ["read"]
+[[role]]
+name = "psychiatrist"
+purposes = ["TREAT"]
+  [[role.grant]]
+  on = ["Encounter", "Condition", "Patient"]
+  can = ["read"]
+  sensitive = ["*"]
+"#,
+    );
+    let row = r#"{"resourceType":"Encounter","id":"1","subject":{"reference":"Patient/1","display":"Ann"},"diagnosis":[{"condition":{"reference":"Condition/1","display":"Depression"}}]}"#;
+    let Asked::Leaves(body) = ask(&program, "nurse", "/Encounter/1", row) else {
+        panic!()
+    };
+    assert_eq!(body, row.replace(r#","display":"Depression""#, ""));
+    let Asked::Leaves(body) = ask(&program, "psychiatrist", "/Encounter/1", row) else {
+        panic!()
+    };
+    assert_eq!(body, row);
+}

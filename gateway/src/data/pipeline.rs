@@ -407,6 +407,9 @@ impl<'c> Exchange<'c> {
             guard.disarm();
             return Err(refuse(no));
         }
+        if let Some(length) = answer.body.announced() {
+            judge.announced(length);
+        }
         let mut rest = Rest {
             core: self.core.clone(),
             judge,

@@ -50,10 +50,7 @@ pub(crate) fn compile(
     };
     let (mut nodes, withholds) = (build.nodes, build.withholds);
     if let Some(node) = nodes.get_mut(root.0 as usize) {
-        node.children.push(Child {
-            key: b"resourceType".as_slice().into(),
-            act: Act::Copy,
-        });
+        node.children.push(Child::new(b"resourceType", Act::Copy));
     }
     for node in &mut nodes {
         node.keys = Keys::build(&node.children);
@@ -388,10 +385,7 @@ impl Build<'_> {
 }
 
 fn push(children: &mut Vec<Child>, key: &str, act: Act) {
-    children.push(Child {
-        key: key.as_bytes().into(),
-        act,
-    });
+    children.push(Child::new(key.as_bytes(), act));
 }
 
 fn mark_security(children: &mut [Child]) {
