@@ -374,10 +374,7 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
             let mut ids: Vec<Box<str>> = Vec::new();
             let mut clear = true;
             for finding in of(stance::SUBJECT) {
-                let text = finding
-                    .text
-                    .split_once("/_history/")
-                    .map_or(&*finding.text, |(before, _)| before);
+                let text = without_version(&finding.text);
                 match text.split_once('/') {
                     Some(("Patient", id)) if is_id(id) => {
                         if !ids.iter().any(|known| **known == *id) {
@@ -394,6 +391,17 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
                 Whose::Unclear(ids)
             }
         }
+    }
+}
+
+/// A reference without its `/_history/…`.
+fn without_version(reference: &str) -> &str {
+    // most have one `/` and nothing to look for
+    match reference.matches('/').count() {
+        0..=2 => reference,
+        _ => reference
+            .split_once("/_history/")
+            .map_or(reference, |(before, _)| before),
     }
 }
 
