@@ -22,7 +22,13 @@ pub(crate) struct Bench {
     pub(crate) can: Can,
     /// The launch patient, to whom `patient/` scopes confine.
     pub(crate) patient: Option<Arc<str>>,
+    /// How many rows the row is inside of.
+    pub(crate) nest: u32,
 }
+
+/// Rows inside rows deeper than this don't leave: each is walked more than once, and so all that
+/// is inside it again.
+const MOST_INNER: u32 = 4;
 
 /// Judges rows of one type, one after the other.
 #[derive(Debug)]
@@ -84,7 +90,8 @@ impl RowJudge {
         let candidates = self.candidates.clone();
         let mut used = self.last;
         let mut contained = None;
-        loop {
+        // what is found doesn't depend on the view, so the second round is the last
+        for _ in 0..4 {
             let (sighted, shows_reads) = self.sighted(used);
             let bench = &self.bench;
             let walked = walk(
@@ -122,6 +129,7 @@ impl RowJudge {
                 }
             };
         }
+        Err(scan::fault("a row whose grants can't be settled", at))
     }
 
     /// The view of a union, and whether it shows all that the search reads.
@@ -326,13 +334,18 @@ impl Inner for Bench {
     fn row(&self, bytes: &[u8], _depth: u32) -> Result<Option<Vec<u8>>, Fault> {
         let at = skip_space(bytes, 0);
         let judged = (|| {
+            if self.nest >= MOST_INNER {
+                return Ok(None);
+            }
             let Some(resource) = type_at(bytes, at)? else {
                 return Ok(None);
             };
             let Some(candidates) = self.stance.candidates(resource, self.can) else {
                 return Ok(None);
             };
-            let mut judge = RowJudge::new(self.clone(), candidates.clone(), Vec::new());
+            let mut bench = self.clone();
+            bench.nest += 1;
+            let mut judge = RowJudge::new(bench, candidates.clone(), Vec::new());
             let mut out = Vec::new();
             let (_, judged) = judge.judge(bytes, at, &mut out)?;
             Ok(matches!(judged, Judged::Leaves(_)).then_some(out))

@@ -139,7 +139,15 @@ impl Build<'_> {
                 self.shown(element, &mut children);
                 continue;
             }
-            let must = match rule::sight(grants, element, place == Place::Root) {
+            // `show` can't name extensions: they are kept by their URL where their parent is shown
+            let by_url = element.name == "extension"
+                && grants.iter().any(|pos| matches!(pos, Pos::Show(_)));
+            let sight = if by_url {
+                Sight::Shown
+            } else {
+                rule::sight(grants, element, place == Place::Root)
+            };
+            let must = match sight {
                 Sight::Shown => {
                     self.shown(element, &mut children);
                     is_reference_type(tables, element)
@@ -147,10 +155,6 @@ impl Build<'_> {
                 Sight::Partly(inner) => {
                     self.partly(element, &inner, place, &mut children);
                     true
-                }
-                Sight::Hidden if element.name == "extension" && !all_hide(grants, element) => {
-                    self.shown(element, &mut children);
-                    false
                 }
                 Sight::Hidden => {
                     self.cut(element, &mut children);
@@ -250,6 +254,19 @@ impl Build<'_> {
                         },
                     );
                 }
+                // narrative repeats what is hidden elsewhere (D7)
+                ElementType::Complex(s) if tables.structure(*s).name == "Narrative" => {
+                    push(children, &key, Act::Cut);
+                }
+                ElementType::Complex(s) if tables.structure(*s).name == "Extension" => {
+                    let node = self.partial(*s, inner, Place::Inside);
+                    let act = if element.modifier {
+                        Act::Modifiers(node)
+                    } else {
+                        Act::Extensions(node)
+                    };
+                    push(children, &key, act);
+                }
                 ElementType::Complex(s) if is_meta => {
                     let node = self.partial(*s, inner, Place::Meta);
                     push(children, &key, Act::Meta(node));
@@ -258,7 +275,12 @@ impl Build<'_> {
                     let node = self.partial(*s, inner, Place::Inside);
                     push(children, &key, Act::Enter(node));
                 }
-                // paths that end below a primitive are refused when the pack is read
+                // a choice: what `hide` names lies inside its complex types only
+                ElementType::Primitive(_)
+                    if inner.iter().any(|pos| !matches!(pos, Pos::Show(_))) =>
+                {
+                    self.shown_primitive(element, &key, children);
+                }
                 _ => push(children, &key, Act::Cut),
             }
         }
@@ -278,14 +300,8 @@ impl Build<'_> {
         for (key, t) in tables.json_keys(element) {
             let act = match t {
                 ElementType::Primitive(_) | ElementType::Xhtml => {
-                    let sibling = self.sibling();
-                    let act = if element.many && !self.whole {
-                        Act::Siblings(sibling)
-                    } else {
-                        Act::Enter(sibling)
-                    };
-                    push(children, &format!("_{key}"), act);
-                    Act::Copy
+                    self.shown_primitive(element, &key, children);
+                    continue;
                 }
                 ElementType::Resource if element.name == "contained" => Act::Contained,
                 ElementType::Resource => Act::Inner,
@@ -293,6 +309,17 @@ impl Build<'_> {
             };
             push(children, &key, act);
         }
+    }
+
+    fn shown_primitive(&mut self, element: &Element, key: &str, children: &mut Vec<Child>) {
+        let node = self.sibling();
+        let (act, sibling) = match (element.many, self.whole) {
+            (true, true) => (Act::Copy, Act::Siblings(node)),
+            (true, false) => (Act::Items(node), Act::Siblings(node)),
+            (false, _) => (Act::Copy, Act::Enter(node)),
+        };
+        push(children, &format!("_{key}"), sibling);
+        push(children, key, act);
     }
 
     fn shown_complex(&mut self, element: &Element, structure: StructId) -> Act {
@@ -412,13 +439,6 @@ fn stays(element: &Element, copies: u8) -> bool {
         "identifier" => copies & 2 != 0,
         _ => true,
     }
-}
-
-fn all_hide(grants: &[Pos<'_>], element: &Element) -> bool {
-    grants.iter().all(|pos| match pos {
-        Pos::Hide(trie) => trie.names(element.name),
-        _ => false,
-    })
 }
 
 fn is_reference_type(tables: &Tables, element: &Element) -> bool {

@@ -5,6 +5,7 @@
 //! what was there (D7). Under a view that hides nothing, the row leaves byte for byte.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::compile::REDACTED;
 use super::probe::{Finding, Probe, ProbeId, Slot};
@@ -65,6 +66,8 @@ pub(crate) fn walk<'a>(
         needs_contained: false,
         marked: false,
         meta_kept: false,
+        shows_contained: view.shows_contained(),
+        inside: false,
     };
     let (end, _) = walk.object(at, view.root, Some(Probe::ROOT), 0, Kind::Root)?;
     walk.flush(end);
@@ -112,6 +115,10 @@ struct Walk<'a, 'o> {
     /// `meta.security` took the mark.
     marked: bool,
     meta_kept: bool,
+    /// The container's view shows `contained`.
+    shows_contained: bool,
+    /// What is walked is a contained resource: it contains none itself.
+    inside: bool,
 }
 
 /// A point to which the output can return.
@@ -140,8 +147,9 @@ impl<'a> Walk<'a, '_> {
         let mut at = expect(self.bytes, at, b'{')?;
         let mut seen = [0u64; 8];
         let mut stays = [0u64; 8];
-        let mut strangers: Vec<Cow<'a, [u8]>> = Vec::new();
-        let mut any = false;
+        let mut strangers = Strangers::default();
+        let withheld = self.withheld;
+        let (mut any, mut lost) = (false, false);
         let mut parent_goes = false;
         let mut mark = self.mark(at);
         at = self.space(at);
@@ -157,10 +165,9 @@ impl<'a> Walk<'a, '_> {
                         node.children.get(index).map_or(Act::Cut, |c| c.act)
                     }
                     None if node.keeps_unknown => {
-                        if strangers.contains(&key) {
+                        if strangers.have(&key) {
                             return Err(fault("duplicate key", at));
                         }
-                        strangers.push(key.clone());
                         Act::Enter(ANY)
                     }
                     None => Act::Cut,
@@ -175,6 +182,7 @@ impl<'a> Walk<'a, '_> {
                     }
                     Kept::No | Kept::NorParent => {
                         self.back(mark, end);
+                        lost = true;
                         parent_goes |= kept == Kept::NorParent;
                     }
                 }
@@ -193,9 +201,11 @@ impl<'a> Walk<'a, '_> {
             }
         }
         if parent_goes {
+            self.withheld = withheld;
             return Ok((at + 1, Kept::No));
         }
-        let any = self.finish(at, node, &stays, any, kind);
+        // a view that hides nothing keeps an object that was empty from the start
+        let any = self.finish(at, node, &stays, any, kind) || (self.view.whole && !lost);
         Ok((at + 1, if any { Kept::Yes } else { Kept::No }))
     }
 
@@ -215,8 +225,7 @@ impl<'a> Walk<'a, '_> {
             }
         }
         if self.view.whole {
-            // an object that was empty from the start is no less than it was
-            return any || node.keeps_unknown;
+            return any;
         }
         match kind {
             Kind::Plain => {}
@@ -253,18 +262,18 @@ impl<'a> Walk<'a, '_> {
         }
         match act {
             Act::Copy => self.copy(at, probe, step, key, object, depth),
-            Act::Cut if step.is_none() => Ok((skip_value(self.bytes, at, depth)?, Kept::No)),
-            Act::Cut => {
-                let (end, _) = self.any(at, probe, step, key, object, depth)?;
-                Ok((end, Kept::No))
-            }
+            Act::Cut => self.unseen(at, probe, step, key, object, depth),
             Act::Withhold => {
                 self.withheld = true;
-                Ok((skip_value(self.bytes, at, depth)?, Kept::No))
+                self.unseen(at, probe, step, key, object, depth)
             }
             Act::Enter(ANY) => self.any(at, probe, step, key, object, depth),
             Act::Enter(node) => self.enter(at, node, step, depth, Kind::Plain),
-            Act::Meta(node) => self.meta(at, node, step, depth),
+            Act::Meta(node) if byte(self.bytes, at)? == b'{' => {
+                self.marked = false;
+                self.object(at, node, step, depth, Kind::Meta)
+            }
+            Act::Meta(_) => self.unseen(at, probe, step, key, object, depth),
             Act::Marked(node) => {
                 let (end, kept) = self.enter(at, node, step, depth, Kind::Plain)?;
                 if kept == Kept::Yes && byte(self.bytes, at)? == b'[' {
@@ -274,7 +283,8 @@ impl<'a> Walk<'a, '_> {
                 }
                 Ok((end, Kept::No))
             }
-            Act::Siblings(node) => self.siblings(at, node, depth),
+            Act::Items(node) => self.items(at, node, probe, step, key, object, depth),
+            Act::Siblings(node) => self.siblings(at, node, key, object, depth),
             Act::Reference { variants, fallback } => {
                 self.references(at, variants, fallback, step, depth)
             }
@@ -283,6 +293,24 @@ impl<'a> Walk<'a, '_> {
             Act::Contained => self.contained(at, depth),
             Act::Inner => self.inner_row(at, depth),
         }
+    }
+
+    /// What doesn't leave: looked into only where a decision asks for something inside.
+    fn unseen(
+        &mut self,
+        at: usize,
+        probe: Option<ProbeId>,
+        step: Option<ProbeId>,
+        key: &[u8],
+        object: usize,
+        depth: u32,
+    ) -> Ended {
+        let end = if step.is_none() {
+            skip_value(self.bytes, at, depth)?
+        } else {
+            self.any(at, probe, step, key, object, depth)?.0
+        };
+        Ok((end, Kept::No))
     }
 
     /// A primitive, or an array of them. Where the tables say primitive and an object stands, a
@@ -299,20 +327,40 @@ impl<'a> Walk<'a, '_> {
         match byte(self.bytes, at)? {
             b'"' => Ok((scan::string(self.bytes, at + 1)?.end, Kept::Yes)),
             b'{' if self.view.whole => self.any(at, probe, step, key, object, depth),
-            b'{' => Ok((skip_value(self.bytes, at, depth)?, Kept::No)),
+            b'{' => self.unseen(at, probe, step, key, object, depth),
             b'[' => self.array(at, depth, |walk, at, depth| {
-                if let (Some(probe), Some(_)) = (probe, step)
-                    && !matches!(byte(walk.bytes, at)?, b'{' | b'[')
-                {
-                    walk.find(at, probe, key, object)?;
-                }
-                match byte(walk.bytes, at)? {
-                    b'{' | b'[' if walk.view.whole => walk.any(at, probe, step, key, object, depth),
-                    b'{' | b'[' => Ok((skip_value(walk.bytes, at, depth)?, Kept::No)),
-                    _ => Ok((skip_value(walk.bytes, at, depth)?, Kept::Yes)),
-                }
+                walk.item(at, probe, step, key, object, depth)
             }),
+            // absent, as FHIR has it: `null` stands only where items must stay in line
+            b'n' if !self.view.whole => Ok((scan::scalar(self.bytes, at)?, Kept::No)),
             _ => Ok((scan::scalar(self.bytes, at)?, Kept::Yes)),
+        }
+    }
+
+    /// An item of an array of primitives; under a view that hides something, what isn't one goes.
+    fn item(
+        &mut self,
+        at: usize,
+        probe: Option<ProbeId>,
+        step: Option<ProbeId>,
+        key: &[u8],
+        object: usize,
+        depth: u32,
+    ) -> Ended {
+        match byte(self.bytes, at)? {
+            b'{' | b'[' if self.view.whole => self.any(at, probe, step, key, object, depth),
+            b'{' | b'[' => self.unseen(at, probe, step, key, object, depth),
+            first => {
+                if let (Some(probe), Some(_)) = (probe, step) {
+                    self.find(at, probe, key, object)?;
+                }
+                let kept = if first == b'n' && !self.view.whole {
+                    Kept::No
+                } else {
+                    Kept::Yes
+                };
+                Ok((skip_value(self.bytes, at, depth)?, kept))
+            }
         }
     }
 
@@ -367,32 +415,150 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    fn meta(&mut self, at: usize, node: NodeId, probe: Option<ProbeId>, depth: u32) -> Ended {
-        if byte(self.bytes, at)? != b'{' {
-            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
+    /// A repeating primitive under a view that hides something. An item without a value stays as
+    /// `null` only where its sibling stays: else it would tell that there was one (D7).
+    #[allow(clippy::too_many_arguments, reason = "as every step of the walk, and the node")]
+    fn items(
+        &mut self,
+        at: usize,
+        node: NodeId,
+        probe: Option<ProbeId>,
+        step: Option<ProbeId>,
+        key: &[u8],
+        object: usize,
+        depth: u32,
+    ) -> Ended {
+        if byte(self.bytes, at)? != b'[' {
+            return self.copy(at, probe, step, key, object, depth);
         }
-        self.marked = false;
-        self.object(at, node, probe, depth, Kind::Meta)
+        let mark = self.mark(at);
+        let mut gaps = false;
+        let ended = self.array(at, depth, |walk, at, depth| {
+            let (end, kept) = walk.item(at, probe, step, key, object, depth)?;
+            gaps |= kept != Kept::Yes;
+            Ok((end, kept))
+        })?;
+        if !gaps {
+            return Ok(ended);
+        }
+        let siblings = self.siblings_left(node, key, object, depth)?;
+        if !siblings.contains(&true) {
+            return Ok(ended);
+        }
+        self.back(mark, at);
+        let mut siblings = siblings.into_iter();
+        self.array(at, depth, |walk, at, depth| {
+            let stays = siblings.next() == Some(true);
+            let end = skip_value(walk.bytes, at, depth)?;
+            match byte(walk.bytes, at)? {
+                b'n' | b'{' | b'[' if stays => {
+                    walk.cut(at, end);
+                    walk.out.extend_from_slice(b"null");
+                    Ok((end, Kept::Yes))
+                }
+                b'n' | b'{' | b'[' => Ok((end, Kept::No)),
+                _ => Ok((end, Kept::Yes)),
+            }
+        })
     }
 
-    /// `_x` of a repeating primitive: an item that loses everything leaves `null` in its place.
-    fn siblings(&mut self, at: usize, node: NodeId, depth: u32) -> Ended {
+    /// For each item of `_key` whether anything of it is left. Nothing is written.
+    fn siblings_left(
+        &mut self,
+        node: NodeId,
+        key: &[u8],
+        object: usize,
+        depth: u32,
+    ) -> Result<Vec<bool>, Stop> {
+        let mut left = Vec::new();
+        let Some(at) = self.array_of(&[b"_", key].concat(), object, depth)? else {
+            return Ok(left);
+        };
+        let (length, run) = (self.out.len(), self.run);
+        self.run = at;
+        self.array(at, depth, |walk, at, depth| {
+            let (end, kept) = walk.enter(at, node, None, depth, Kind::Plain)?;
+            left.push(kept == Kept::Yes);
+            Ok((end, Kept::No))
+        })?;
+        self.out.truncate(length);
+        self.run = run;
+        Ok(left)
+    }
+
+    /// `_x` of a repeating primitive. An item that loses everything leaves `null` in its place
+    /// where there is a value of that index, else nothing.
+    fn siblings(
+        &mut self,
+        at: usize,
+        node: NodeId,
+        key: &[u8],
+        object: usize,
+        depth: u32,
+    ) -> Ended {
         if byte(self.bytes, at)? != b'[' {
-            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
+            return self.enter(at, node, None, depth, Kind::Plain);
         }
-        let mut left = false;
-        let (end, _) = self.array(at, depth, |walk, at, depth| {
+        let whole = self.view.whole;
+        let values = if whole {
+            Vec::new()
+        } else {
+            self.values(key.strip_prefix(b"_").unwrap_or(key), object, depth)?
+        };
+        let (mut count, mut left) = (0, false);
+        let (end, kept) = self.array(at, depth, |walk, at, depth| {
+            let has_value = whole || values.get(count) == Some(&true);
+            count += 1;
             let mark = walk.mark(at);
             let (end, kept) = walk.enter(at, node, None, depth, Kind::Plain)?;
             if kept == Kept::Yes {
                 left = true;
-            } else {
+            } else if has_value {
                 walk.back(mark, end);
                 walk.out.extend_from_slice(b"null");
+                return Ok((end, Kept::Yes));
             }
-            Ok((end, Kept::Yes))
+            Ok((end, kept))
         })?;
-        Ok((end, if left { Kept::Yes } else { Kept::No }))
+        if !left {
+            return Ok((end, if count == 0 { kept } else { Kept::No }));
+        }
+        for _ in values.iter().skip(count).filter(|has_value| **has_value) {
+            self.put(end - 1, true, &[b"null"]);
+        }
+        Ok((end, Kept::Yes))
+    }
+
+    /// For each item of the array under `key` whether it is a value.
+    fn values(&self, key: &[u8], object: usize, depth: u32) -> Result<Vec<bool>, Stop> {
+        let mut values = Vec::new();
+        let Some(at) = self.array_of(key, object, depth)? else {
+            return Ok(values);
+        };
+        let mut at = scan::skip_space(self.bytes, at + 1);
+        while byte(self.bytes, at)? != b']' {
+            values.push(!matches!(byte(self.bytes, at)?, b'n' | b'{' | b'['));
+            at = scan::skip_space(self.bytes, skip_value(self.bytes, at, depth + 1)?);
+            if byte(self.bytes, at)? == b',' {
+                at = scan::skip_space(self.bytes, at + 1);
+            }
+        }
+        Ok(values)
+    }
+
+    /// Where the array under `key` of the object begins.
+    fn array_of(&self, key: &[u8], object: usize, depth: u32) -> Result<Option<usize>, Stop> {
+        let mut found = None;
+        scan::members(self.bytes, object, depth.saturating_sub(1), |member| {
+            if is_key(&member, key) {
+                found = Some(member.value);
+            }
+            found.is_none()
+        })?;
+        match found {
+            Some(at) if byte(self.bytes, at)? == b'[' => Ok(Some(at)),
+            _ => Ok(None),
+        }
     }
 
     fn references(
@@ -434,7 +600,7 @@ impl<'a> Walk<'a, '_> {
         scan::members(bytes, at, depth, |member| {
             if is_key(&member, b"reference") {
                 reference = quoted(bytes, member.value, member.end);
-                return false;
+                return reference.is_none();
             }
             if is_key(&member, b"type") {
                 declared = quoted(bytes, member.value, member.end);
@@ -450,12 +616,22 @@ impl<'a> Walk<'a, '_> {
             if id.is_empty() {
                 return Ok(Some(0));
             }
+            if !self.shows_contained {
+                return Ok(None);
+            }
             let Some(contained) = self.contained else {
                 self.needs_contained = true;
                 return Ok(None);
             };
-            let kept = contained.iter().find(|c| *c.id == *id && c.view.is_some());
-            return Ok(kept.map(|c| copies.of(c.resource)));
+            // several with one id: it goes with the first that goes
+            let mut kept = None;
+            for one in contained.iter().filter(|c| *c.id == *id) {
+                if one.view.is_none() {
+                    return Ok(None);
+                }
+                kept = Some(kept.unwrap_or(3) & copies.of(one.resource));
+            }
+            return Ok(kept);
         }
         Ok(Some(target(&reference).map_or(fallback, |t| copies.of(t))))
     }
@@ -497,6 +673,9 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn contained(&mut self, at: usize, depth: u32) -> Ended {
+        if self.inside {
+            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
+        }
         let Some(contained) = self.contained else {
             self.needs_contained = true;
             return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
@@ -511,10 +690,10 @@ impl<'a> Walk<'a, '_> {
                     let outer = std::mem::replace(&mut walk.view, view);
                     let meta = std::mem::take(&mut walk.meta_kept);
                     let withheld = std::mem::take(&mut walk.withheld);
-                    // a container whose white space stays keeps that of what it contains only
-                    // where nothing is cut from either
+                    walk.inside = true;
                     let result = walk.object(at, view.root, None, depth, Kind::Root);
                     let goes = std::mem::replace(&mut walk.withheld, withheld);
+                    walk.inside = false;
                     walk.meta_kept = meta;
                     walk.view = outer;
                     let (end, kept) = result?;
@@ -682,6 +861,25 @@ impl<'a> Walk<'a, '_> {
 
 const ANY: NodeId = NodeId(0);
 
+/// The keys of an object that the tables don't know.
+#[derive(Default)]
+struct Strangers<'a> {
+    few: Vec<Cow<'a, [u8]>>,
+    many: HashSet<Cow<'a, [u8]>>,
+}
+
+impl<'a> Strangers<'a> {
+    /// Whether `key` was there before.
+    fn have(&mut self, key: &Cow<'a, [u8]>) -> bool {
+        if self.few.len() < 32 {
+            let known = self.few.contains(key);
+            self.few.push(key.clone());
+            return known;
+        }
+        self.few.contains(key) || !self.many.insert(key.clone())
+    }
+}
+
 /// Sets the bit; whether it was set.
 #[inline]
 fn set(bits: &mut [u64; 8], index: usize) -> bool {
@@ -721,7 +919,12 @@ pub(crate) fn quoted(bytes: &[u8], at: usize, end: usize) -> Option<Cow<'_, str>
 }
 
 /// The type that a literal reference names: `Patient/1`, `https://x/fhir/Patient/1/_history/2`.
+///
+/// A search in place of a reference names nothing: its value may look like any address.
 pub(crate) fn target(reference: &str) -> Option<TypeId> {
+    if reference.contains('?') {
+        return None;
+    }
     let reference = match reference.split_once("/_history/") {
         Some((before, _)) => before,
         None => reference,
