@@ -66,7 +66,7 @@ fn labels_decide_wherever_they_stand() {
 #[test]
 fn a_view_that_hides_nothing_leaves_every_byte() {
     let program = pack(NURSE);
-    let row = "{ \"resourceType\" : \"Medication\",\n\t\"id\":\"1\", \"unknown\" : [ 1.0500, {\"a\":null} ],\r\n \"text\":{\"div\":\"<div>\\u00e9</div>\"} , \"extension\":[{\"url\":\"http://x\"}] }";
+    let row = "{ \"resourceType\" : \"Medication\",\n\t\"id\":\"1\", \"unknown\" : [ 1.0500, {\"a\":null} ],\r\n \"text\":{\"div\":\"<div>\\u00e9</div>\"} , \"extension\":[{\"url\":\"http://x\"}], \"_status\": {\"id\":\"a\", \"extension\":[]} }";
     let Asked::Leaves(body) = ask(&program, "nurse", "/Medication/1", row) else {
         panic!()
     };

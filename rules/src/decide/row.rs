@@ -1,5 +1,6 @@
 //! One row judged: which grants match it, under which view it leaves, or that it doesn't.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::stance::{self, Candidates, Sighted, Stance};
@@ -278,8 +279,9 @@ impl Bench {
     }
 
     fn judge_one_contained(&self, bytes: &[u8], at: usize) -> Result<Contained, Stop> {
-        let resource = type_at(bytes, at)?
-            .ok_or_else(|| scan::fault("contained resource of unknown type", at))?;
+        let Some(resource) = inner_type(bytes, at)? else {
+            return Ok(Contained::default());
+        };
         let mut id = None;
         scan::members(bytes, at, 1, |member| {
             if is_key(&member, b"id") {
@@ -289,7 +291,7 @@ impl Bench {
         })?;
         let none = Contained {
             id: id.unwrap_or_default(),
-            resource,
+            resource: Some(resource),
             view: None,
         };
         let Some(candidates) = self.stance.candidates(resource, self.can) else {
@@ -337,7 +339,7 @@ impl Inner for Bench {
             if self.nest >= MOST_INNER {
                 return Ok(None);
             }
-            let Some(resource) = type_at(bytes, at)? else {
+            let Some(resource) = inner_type(bytes, at)? else {
                 return Ok(None);
             };
             let Some(candidates) = self.stance.candidates(resource, self.can) else {
@@ -412,7 +414,22 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
 
 /// The type of the resource at `at`, by its `resourceType` wherever that stands; `None` for one
 /// that the tables don't know.
-pub(crate) fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
+fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
+    match type_name(bytes, at)? {
+        Some(name) => Ok(r4().resource(&name)),
+        None => Err(scan::fault("a resource without its type", at)),
+    }
+}
+
+/// The type of what stands where a resource should inside a row; what isn't one has none.
+fn inner_type(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
+    match scan::byte(bytes, at)? {
+        b'{' => Ok(type_name(bytes, at)?.and_then(|name| r4().resource(&name))),
+        _ => Ok(None),
+    }
+}
+
+fn type_name(bytes: &[u8], at: usize) -> Result<Option<Cow<'_, str>>, Stop> {
     let mut found = None;
     scan::members(bytes, at, 0, |member| {
         if is_key(&member, b"resourceType") {
@@ -420,16 +437,16 @@ pub(crate) fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
         }
         found.is_none()
     })?;
-    match found {
-        Some(Some(name)) => Ok(r4().resource(&name)),
-        _ => Err(scan::fault("a resource without its type", at)),
-    }
+    Ok(found.flatten())
 }
 
-/// Where the items of the array at `at` begin.
+/// Where the items of the array at `at` begin; nothing else has items.
 fn items(bytes: &[u8], at: usize) -> Result<Vec<usize>, Stop> {
     let mut out = Vec::new();
-    let mut at = skip_space(bytes, scan::expect(bytes, at, b'[')?);
+    if scan::byte(bytes, at)? != b'[' {
+        return Ok(out);
+    }
+    let mut at = skip_space(bytes, at + 1);
     if scan::byte(bytes, at)? == b']' {
         return Ok(out);
     }

@@ -140,8 +140,8 @@ impl Build<'_> {
                 continue;
             }
             // `show` can't name extensions: they are kept by their URL where their parent is shown
-            let by_url = element.name == "extension"
-                && grants.iter().any(|pos| matches!(pos, Pos::Show(_)));
+            let by_url =
+                element.name == "extension" && grants.iter().any(|pos| matches!(pos, Pos::Show(_)));
             let sight = if by_url {
                 Sight::Shown
             } else {
@@ -352,11 +352,19 @@ impl Build<'_> {
         if let Some(known) = self.sibling {
             return known;
         }
-        let id = match self.tables.datatype("Element") {
-            Some(element) => self.full(element),
-            None => self.reserve(),
-        };
+        let id = self.reserve();
         self.sibling = Some(id);
+        let tables = self.tables;
+        let mut children = Vec::new();
+        // the tables have no structure for it; an extension has the same two elements
+        if let Some(extension) = tables.datatype("Extension") {
+            for name in ["id", "extension"] {
+                if let Some(element) = tables.structure(extension).element(name) {
+                    self.shown(element, &mut children);
+                }
+            }
+        }
+        self.fill(id, children, Vec::new());
         id
     }
 

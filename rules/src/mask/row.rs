@@ -15,10 +15,11 @@ use super::{Fault, Stop};
 use crate::fhir::tables::{TypeId, r4};
 
 /// A contained resource, judged before its container is walked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Contained {
     pub(crate) id: Box<str>,
-    pub(crate) resource: TypeId,
+    /// `None`: of a type that the tables don't know, or no resource.
+    pub(crate) resource: Option<TypeId>,
     /// `None`: it goes, with the references to it.
     pub(crate) view: Option<std::sync::Arc<View>>,
 }
@@ -417,7 +418,10 @@ impl<'a> Walk<'a, '_> {
 
     /// A repeating primitive under a view that hides something. An item without a value stays as
     /// `null` only where its sibling stays: else it would tell that there was one (D7).
-    #[allow(clippy::too_many_arguments, reason = "as every step of the walk, and the node")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "as every step of the walk, and the node"
+    )]
     fn items(
         &mut self,
         at: usize,
@@ -629,7 +633,8 @@ impl<'a> Walk<'a, '_> {
                 if one.view.is_none() {
                     return Ok(None);
                 }
-                kept = Some(kept.unwrap_or(3) & copies.of(one.resource));
+                let of = one.resource.map_or(0, |t| copies.of(t));
+                kept = Some(kept.unwrap_or(3) & of);
             }
             return Ok(kept);
         }
@@ -681,7 +686,7 @@ impl<'a> Walk<'a, '_> {
             return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
         };
         if byte(self.bytes, at)? != b'[' {
-            return Err(fault("contained is not an array", at));
+            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
         }
         let mut next = contained.iter();
         self.array(at, depth, |walk, at, depth| {

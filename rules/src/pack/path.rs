@@ -71,7 +71,7 @@ fn stems(tables: &Tables, resource: TypeId, path: &str) -> Result<Vec<&'static s
             .iter()
             .filter_map(|s| crate::fhir::tables::r4().structure(*s).element(stem))
             .collect();
-        let Some(element) = found.first().filter(|e| e.choice || stem == word) else {
+        let Some(element) = found.iter().find(|e| e.choice || stem == word) else {
             return Err(BadPath {
                 message: format!("`{owner}` has no element `{word}`"),
                 help: suggestion(tables, &at, word),

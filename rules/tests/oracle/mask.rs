@@ -14,6 +14,15 @@ pub enum Mode {
     Strip,
 }
 
+/// What the object is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Root,
+    /// `_x` of a primitive.
+    Sibling,
+    Inside,
+}
+
 /// Contained resources: id, type, whether it stays.
 type Inside = Vec<(String, TypeId, bool)>;
 
@@ -58,7 +67,7 @@ pub fn resource(
         is_contained: container.is_some(),
         withheld: !whole && view.withholds(root, &mut Vec::new()),
     };
-    let out = walk.object(row.as_object()?, root, &mut Vec::new(), false, true);
+    let out = walk.object(row.as_object()?, root, &mut Vec::new(), false, Place::Root);
     (!walk.withheld).then(|| out.map(Value::Object)).flatten()
 }
 
@@ -70,7 +79,15 @@ fn contained(
     inside: &Inside,
 ) -> Option<Value> {
     let t = type_of(item)?;
-    resource(oracle, item, t, &oracle.view(item, t), mode, nest, Some(inside))
+    resource(
+        oracle,
+        item,
+        t,
+        &oracle.view(item, t),
+        mode,
+        nest,
+        Some(inside),
+    )
 }
 
 struct Walk<'a, 'm> {
@@ -92,7 +109,7 @@ impl Walk<'_, '_> {
         s: StructId,
         path: &mut Vec<Step>,
         deep: bool,
-        root: bool,
+        place: Place,
     ) -> Option<Map<String, Value>> {
         let withheld = self.withheld;
         let structure = r4().structure(s);
@@ -102,12 +119,14 @@ impl Walk<'_, '_> {
             .then(|| self.copies(map, path))
             .unwrap_or((true, true));
         for (key, value) in map {
-            if root && key == "resourceType" {
+            if place == Place::Root && key == "resourceType" {
                 out.insert(key.clone(), value.clone());
                 continue;
             }
             let sibling = key.strip_prefix('_');
             let found = r4().element_for_key(s, sibling.unwrap_or(key));
+            let found = found
+                .filter(|(e, _)| place != Place::Sibling || matches!(e.name, "id" | "extension"));
             let known = found.filter(|(_, t)| {
                 let primitive = matches!(t, ElementType::Primitive(_) | ElementType::Xhtml);
                 sibling.is_none() || primitive
@@ -124,7 +143,14 @@ impl Walk<'_, '_> {
             {
                 continue;
             }
-            let shown = self.sight(element, path, deep, root);
+            let shown = self.sight(element, path, deep, place);
+            // labels decide, hidden or not
+            let label = matches!(path.as_slice(), [only] if only.stem == "meta")
+                && element.name == "security";
+            if self.mode == Mode::Strip && label {
+                out.insert(key.clone(), value.clone());
+                continue;
+            }
             if shown == Sees::Hidden && element.modifier {
                 self.withheld = true;
             }
@@ -160,7 +186,7 @@ impl Walk<'_, '_> {
                 None => lost = true,
             }
         }
-        self.end(out, s, path, deep, root, lost)
+        self.end(out, s, path, deep, place, lost)
     }
 
     fn end(
@@ -169,7 +195,7 @@ impl Walk<'_, '_> {
         s: StructId,
         path: &[Step],
         deep: bool,
-        root: bool,
+        place: Place,
         lost: bool,
     ) -> Option<Map<String, Value>> {
         if self.whole {
@@ -178,10 +204,10 @@ impl Walk<'_, '_> {
         if self.mode == Mode::Strip {
             return Some(out);
         }
-        for element in &r4().structure(s).elements {
-            let reference =
-                super::complex(element).any(|s| r4().structure(s).name == "Reference");
-            let shown = self.sight(element, path, deep, root);
+        let mandatory = r4().structure(s).elements.iter().filter(|e| e.min > 0);
+        for element in mandatory.filter(|_| place != Place::Sibling) {
+            let reference = super::complex(element).any(|s| r4().structure(s).name == "Reference");
+            let shown = self.sight(element, path, deep, place);
             let can_go = match shown {
                 Sees::Shown => reference,
                 Sees::Part => true,
@@ -190,11 +216,11 @@ impl Walk<'_, '_> {
             let there = r4()
                 .json_keys(element)
                 .any(|(key, _)| out.contains_key(&key) || out.contains_key(&format!("_{key}")));
-            if element.min > 0 && can_go && !there {
-                out.extend(absent(element, 0));
+            if can_go && !there {
+                out.extend(absent(element, 0).into_iter().flatten());
             }
         }
-        if root {
+        if place == Place::Root {
             let redacted = json!({
                 "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
                 "code": "REDACTED",
@@ -214,8 +240,12 @@ impl Walk<'_, '_> {
         (!out.is_empty()).then_some(out)
     }
 
-    fn sight(&self, element: &'static Element, path: &[Step], deep: bool, root: bool) -> Sees {
-        if self.whole || deep || always(path, element) || (root && element.name == "id") {
+    fn sight(&self, element: &'static Element, path: &[Step], deep: bool, place: Place) -> Sees {
+        if self.whole
+            || deep
+            || always(path, element)
+            || (place == Place::Root && element.name == "id")
+        {
             return Sees::Shown;
         }
         let mut path = path.to_vec();
@@ -261,7 +291,8 @@ impl Walk<'_, '_> {
                 if r4().structure(s).name == "Reference" && self.dangles(map) {
                     return None;
                 }
-                self.object(map, s, path, deep, false).map(Value::Object)
+                self.object(map, s, path, deep, Place::Inside)
+                    .map(Value::Object)
             }
             Value::Array(items) => {
                 let kept = items
@@ -304,7 +335,9 @@ impl Walk<'_, '_> {
                 let url = map.get("url").and_then(Value::as_str);
                 let listed = |url: &str| self.oracle.model.extensions.iter().any(|e| e == url);
                 if url.is_some_and(listed) {
-                    return self.object(map, s, path, deep, false).map(Value::Object);
+                    return self
+                        .object(map, s, path, deep, Place::Inside)
+                        .map(Value::Object);
                 }
                 self.withheld |= modifier;
                 None
@@ -348,8 +381,21 @@ impl Walk<'_, '_> {
         element: &'static Element,
         path: &mut Vec<Step>,
     ) -> Option<Value> {
-        let s = r4().datatype("Element").expect("the tables have it");
-        self.value(value, s, element, path, true)
+        // its id and its extensions, as an extension has them
+        let s = r4().datatype("Extension").expect("the tables have it");
+        match value {
+            Value::Object(map) => self
+                .object(map, s, path, true, Place::Sibling)
+                .map(Value::Object),
+            Value::Array(items) => {
+                let kept = items
+                    .iter()
+                    .filter_map(|v| self.sibling(v, element, path))
+                    .collect();
+                self.array(kept, items.is_empty())
+            }
+            scalar => self.whole.then(|| scalar.clone()),
+        }
     }
 
     /// The values and the siblings of a repeating primitive: an index at which nothing is left goes
@@ -420,9 +466,7 @@ impl Walk<'_, '_> {
         let items = value.as_array()?;
         let kept = items
             .iter()
-            .filter_map(|item| {
-                contained(self.oracle, item, self.mode, self.nest, self.inside)
-            })
+            .filter_map(|item| contained(self.oracle, item, self.mode, self.nest, self.inside))
             .collect();
         self.array(kept, items.is_empty())
     }

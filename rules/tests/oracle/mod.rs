@@ -7,6 +7,9 @@
 mod mask;
 mod token;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use chartward_rules::fhir::labels;
 use chartward_rules::fhir::tables::{Element, ElementType, StructId, TypeId, r4};
 use serde_json::Value;
@@ -57,10 +60,7 @@ impl Model {
             out += &format!("[sensitive.{name}]\nlabels = {}\n", list(labels));
         }
         for role in &self.roles {
-            out += &format!(
-                "[[role]]\nname = {:?}\npurposes = [\"TREAT\"]\n",
-                role.name
-            );
+            out += &format!("[[role]]\nname = {:?}\npurposes = [\"TREAT\"]\n", role.name);
             for grant in &role.grants {
                 out += &format!(
                     "[[role.grant]]\non = {}\ncan = {:?}\n",
@@ -88,11 +88,11 @@ impl Model {
 const MOST_INNER: u32 = 4;
 
 /// Judges rows for one caller.
-#[derive(Clone, Copy)]
 pub struct Oracle<'m> {
-    pub model: &'m Model,
-    pub roles: &'m [String],
-    pub can: &'static str,
+    model: &'m Model,
+    roles: &'m [String],
+    can: &'static str,
+    copied: RefCell<HashMap<TypeId, (bool, bool)>>,
 }
 
 /// A step of a path of elements.
@@ -117,6 +117,16 @@ struct View<'m> {
 }
 
 impl<'m> Oracle<'m> {
+    /// For one who has these roles; `can` is `read` or `search`.
+    pub fn new(model: &'m Model, roles: &'m [String], can: &'static str) -> Self {
+        Self {
+            model,
+            roles,
+            can,
+            copied: RefCell::default(),
+        }
+    }
+
     /// What leaves of the row; `None`: it doesn't.
     pub fn row(&self, row: &Value) -> Option<Value> {
         self.judge(row, Mode::Mask, 0)
@@ -194,16 +204,20 @@ impl<'m> Oracle<'m> {
             .into_iter()
             .filter(|(_, labels)| {
                 labels.iter().any(|label| {
-                    found.iter().any(|(system, code)| match label.split_once('|') {
-                        Some((s, c)) => system.as_deref() == Some(s) && code == c,
-                        None => {
-                            code == label
-                                && matches!(
-                                    system.as_deref(),
-                                    None | Some("" | labels::ACT_CODE | labels::CONFIDENTIALITY)
-                                )
-                        }
-                    })
+                    found
+                        .iter()
+                        .any(|(system, code)| match label.split_once('|') {
+                            Some((s, c)) => system.as_deref() == Some(s) && code == c,
+                            None => {
+                                code == label
+                                    && matches!(
+                                        system.as_deref(),
+                                        None | Some(
+                                            "" | labels::ACT_CODE | labels::CONFIDENTIALITY
+                                        )
+                                    )
+                            }
+                        })
                 })
             })
             .map(|(name, _)| name)
@@ -216,6 +230,15 @@ impl<'m> Oracle<'m> {
 
     /// D8: whether `display` and `identifier` of a reference to the type may stay.
     fn copies(&self, t: TypeId) -> (bool, bool) {
+        if let Some(known) = self.copied.borrow().get(&t) {
+            return *known;
+        }
+        let bits = self.work_out_copies(t);
+        self.copied.borrow_mut().insert(t, bits);
+        bits
+    }
+
+    fn work_out_copies(&self, t: TypeId) -> (bool, bool) {
         let (mut display, mut identifier) = (false, false);
         for can in ["read", "search"] {
             let mut grants = self.candidates(t, can);
@@ -270,7 +293,8 @@ impl View<'_> {
                 // `show` never takes extensions whole: they are kept by their URL
                 Sees::Shown if e.name == "extension" => {
                     let whole = |g: &&Grant| {
-                        !matches!(g.lists, Lists::Show(_)) && sees(g, self.resource, path) == Sees::Shown
+                        !matches!(g.lists, Lists::Show(_))
+                            && sees(g, self.resource, path) == Sees::Shown
                     };
                     !self.grants.iter().any(whole)
                 }
