@@ -1,6 +1,7 @@
 //! Random rows under random packs: what leaves is what the oracle says, to the byte.
 //!
-//! `CHARTWARD_CASES` scales how many; a failure prints the numbers it was drawn from.
+//! `CHARTWARD_CASES` scales how many; a failure prints seed and count of its draws, and
+//! `CHARTWARD_DRAWS=seed,count` runs that case alone.
 
 mod generate;
 mod oracle;
@@ -28,8 +29,18 @@ fn config(cases: u32) -> Config {
 }
 
 /// A seed, and how many numbers come from it: fewer make a smaller case.
-fn draws(most: usize) -> impl Strategy<Value = (u64, usize)> {
-    (any::<u64>().no_shrink(), 0..most)
+fn draws(most: usize) -> BoxedStrategy<(u64, usize)> {
+    match std::env::var("CHARTWARD_DRAWS") {
+        Ok(draws) => {
+            let (seed, count) = draws.split_once(',').expect("seed,count");
+            Just((
+                seed.parse().expect("a seed"),
+                count.parse().expect("a count"),
+            ))
+            .boxed()
+        }
+        Err(_) => (any::<u64>().no_shrink(), 0..most).boxed(),
+    }
 }
 
 /// One to three of the pack's roles.
@@ -170,6 +181,13 @@ fn check_row((seed, count): (u64, usize)) -> Result<(), TestCaseError> {
     let (before, _) = generate::scalars(text);
     let before: HashSet<&str> = before.into_iter().collect();
     let (after, spaced) = generate::scalars(&body);
+    let once = left.to_string();
+    prop_assert_eq!(
+        after.len(),
+        generate::scalars(&once).0.len(),
+        "a key twice: {}",
+        body
+    );
     let own = [
         "\"meta\"",
         "\"security\"",

@@ -194,14 +194,18 @@ impl Bench {
                 .filter(move |f| f.slot.question == stance::LABEL && f.slot.part == part)
         };
         for code in labels(0) {
-            let system = labels(1)
-                .find(|s| s.object == code.object)
-                .map(|s| &*s.text);
+            let systems: Vec<&str> = labels(1)
+                .filter(|s| s.object == code.object)
+                .map(|s| &*s.text)
+                .collect();
             for (index, class) in self.program.classes.iter().enumerate() {
                 let has = class.labels.iter().any(|label| {
                     let fits = match label.system.as_deref() {
-                        Some(wanted) => system == Some(wanted),
-                        None => stance::is_label_system(system),
+                        Some(wanted) => systems.contains(&wanted),
+                        None => {
+                            systems.is_empty()
+                                || systems.iter().any(|s| stance::is_label_system(Some(s)))
+                        }
                     };
                     fits && *label.code == *code.text
                 });

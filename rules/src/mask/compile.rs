@@ -130,7 +130,6 @@ impl Build<'_> {
         let tables = self.tables;
         let is_reference = tables.structure(structure).name == "Reference";
         for element in &tables.structure(structure).elements {
-            let first = children.len();
             if is_reference && !stays(element, copies) {
                 self.cut(element, &mut children);
                 continue;
@@ -169,7 +168,7 @@ impl Build<'_> {
                 }
             };
             if must && element.min > 0 {
-                self.require(element, first, &children, &mut required);
+                self.require(element, &children, &mut required);
             }
         }
         if place == Place::Meta {
@@ -190,25 +189,13 @@ impl Build<'_> {
             if element.min == 0 || !is_reference_type(tables, element) {
                 continue;
             }
-            let keys: Vec<String> = tables.json_keys(element).map(|(key, _)| key).collect();
-            let first = children
-                .iter()
-                .position(|c| keys.iter().any(|k| k.as_bytes() == &*c.key));
-            if let Some(first) = first {
-                self.require(element, first, children, &mut required);
-            }
+            self.require(element, children, &mut required);
         }
         required
     }
 
     /// Where none of the element's keys stays, an absent reason stands for it.
-    fn require(
-        &mut self,
-        element: &Element,
-        first: usize,
-        children: &[Child],
-        required: &mut Vec<Required>,
-    ) {
+    fn require(&mut self, element: &Element, children: &[Child], required: &mut Vec<Required>) {
         match self.absent(element, 0) {
             Some(bytes) => {
                 let keys: Vec<String> = self
@@ -216,7 +203,7 @@ impl Build<'_> {
                     .json_keys(element)
                     .flat_map(|(key, _)| [format!("_{key}"), key])
                     .collect();
-                let of = (first..children.len())
+                let of = (0..children.len())
                     .filter(|i| {
                         let child = children.get(*i);
                         child.is_some_and(|c| keys.iter().any(|k| k.as_bytes() == &*c.key))

@@ -788,6 +788,8 @@ impl<'a> Walk<'a, '_> {
         let bytes = self.bytes;
         let end = skip_value(bytes, at, 0)?;
         let text = match byte(bytes, at)? {
+            // no value
+            b'n' => return Ok(()),
             b'"' => quoted(bytes, at, end),
             _ => bytes
                 .get(at..end)

@@ -1,12 +1,12 @@
 //! Packs, resources and their texts, drawn from numbers: the same numbers give the same things, and
 //! fewer numbers give smaller ones, so that a failure shrinks.
-#![allow(dead_code)] // not every test file looks at every part
+#![allow(dead_code, unused_imports)] // not every test file looks at every part
 
 mod packs;
 mod resources;
 mod text;
 
-pub use packs::model;
+pub use packs::{model, path};
 pub use resources::{TYPES, resource};
 pub use text::{render, scalars};
 

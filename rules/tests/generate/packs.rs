@@ -92,7 +92,7 @@ fn grant(dice: &mut Dice, classes: &[(String, Vec<String>)]) -> Grant {
 }
 
 /// A path that a pack may write.
-fn path(dice: &mut Dice, resource: &str, show: bool) -> String {
+pub fn path(dice: &mut Dice, resource: &str, show: bool) -> String {
     loop {
         let t = r4().resource(resource).expect("a type");
         let mut text = resource.to_owned();

@@ -409,11 +409,16 @@ fn labels_of(row: &Value) -> Vec<(Option<String>, String)> {
     let mut out = Vec::new();
     for meta in token::flat(row.get("meta")) {
         for label in token::flat(meta.get("security")) {
-            let system = label.get("system").and_then(Value::as_str);
-            for code in token::flat(label.get("code")) {
-                if let Some(code) = code.as_str() {
-                    out.push((system.map(Into::into), code.into()));
+            let texts = |key| -> Vec<String> {
+                let found = token::flat(label.get(key)).into_iter();
+                found.filter_map(|v| token::text(Some(v))).collect()
+            };
+            for code in texts("code") {
+                let systems = texts("system");
+                if systems.is_empty() {
+                    out.push((None, code.clone()));
                 }
+                out.extend(systems.into_iter().map(|s| (Some(s), code.clone())));
             }
         }
     }

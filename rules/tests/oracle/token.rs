@@ -60,10 +60,11 @@ fn collect(path: &ParamPath, depth: usize, s: StructId, value: &Value, out: &mut
     }
 }
 
-fn text(value: Option<&Value>) -> Option<String> {
+/// A scalar's text.
+pub fn text(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) => Some(text.clone()),
-        Value::Object(_) | Value::Array(_) => None,
+        Value::Object(_) | Value::Array(_) | Value::Null => None,
         other => Some(other.to_string()),
     }
 }
