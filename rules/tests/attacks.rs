@@ -483,6 +483,47 @@ purposes = ["TREAT"]
 }
 
 #[test]
+fn a_reference_whose_target_is_hidden_keeps_no_copy_of_it() {
+    let program = pack(
+        r#"
+pack = "t"
+fhir = "R4"
+[[role]]
+name = "r"
+purposes = ["TREAT"]
+  [[role.grant]]
+  on = "Observation"
+  can = "read"
+  hide = ["Observation.subject.reference", "Observation.encounter.type"]
+  [[role.grant]]
+  on = ["Patient", "Group", "Device", "Location"]
+  can = "read"
+"#,
+    );
+    let row = |subject: &str| {
+        format!(
+            r#"{{"resourceType":"Observation","id":"1","status":"final","code":{{"text":"x"}},"subject":{subject}}}"#
+        )
+    };
+    let left: Vec<String> = [
+        r##"{"id":"a","display":"SECRET"}"##,
+        r##"{"id":"a","reference":"Patient/1","display":"SECRET"}"##,
+        r##"{"id":"a","reference":"Practitioner/1","display":"SECRET"}"##,
+        r##"{"id":"a","reference":"#x"}"##,
+    ]
+    .into_iter()
+    .map(
+        |subject| match ask(&program, "r", "/Observation/1", &row(subject)) {
+            Asked::Leaves(body) => body,
+            other => panic!("{other:?}"),
+        },
+    )
+    .collect();
+    assert!(left.iter().all(|body| *body == left[0]), "{left:?}");
+    assert!(!left[0].contains("SECRET"), "{}", left[0]);
+}
+
+#[test]
 fn the_last_entry_of_a_search_set_is_judged_however_large_it_is() {
     let program = clerk();
     let row = format!(

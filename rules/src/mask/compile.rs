@@ -229,6 +229,14 @@ impl Build<'_> {
         let is_meta = place == Place::Root && element.name == "meta";
         for (key, t) in tables.json_keys(element) {
             match t {
+                // where it points is hidden, so what may stay can't depend on it (D7)
+                ElementType::Complex(s)
+                    if tables.structure(*s).name == "Reference"
+                        && !self.shows(*s, inner, "reference") =>
+                {
+                    let node = self.partial_with(*s, inner, Place::Inside, 0);
+                    push(children, &key, Act::Enter(node));
+                }
                 ElementType::Complex(s) if tables.structure(*s).name == "Reference" => {
                     let variants =
                         [0, 1, 2, 3].map(|c| self.partial_with(*s, inner, Place::Inside, c));
@@ -271,6 +279,11 @@ impl Build<'_> {
                 _ => push(children, &key, Act::Cut),
             }
         }
+    }
+
+    fn shows(&self, structure: StructId, grants: &[Pos<'_>], stem: &str) -> bool {
+        let element = self.tables.structure(structure).element(stem);
+        element.is_some_and(|e| matches!(rule::sight(grants, e, false), Sight::Shown))
     }
 
     fn cut(&mut self, element: &Element, children: &mut Vec<Child>) {

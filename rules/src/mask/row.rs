@@ -574,7 +574,7 @@ impl<'a> Walk<'a, '_> {
         depth: u32,
     ) -> Ended {
         match byte(self.bytes, at)? {
-            b'{' => match self.points_to(at, fallback, depth)? {
+            b'{' => match self.points_to(at, variants, fallback, depth)? {
                 Some(bits) => {
                     let [none, display, identifier, both] = variants;
                     let node = match bits {
@@ -598,7 +598,13 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// What of a reference's copies may stay; `None` where it goes with what it points to.
-    fn points_to(&mut self, at: usize, fallback: u8, depth: u32) -> Result<Option<u8>, Stop> {
+    fn points_to(
+        &mut self,
+        at: usize,
+        variants: [NodeId; 4],
+        fallback: u8,
+        depth: u32,
+    ) -> Result<Option<u8>, Stop> {
         let bytes = self.bytes;
         let (mut reference, mut declared) = (None, None);
         scan::members(bytes, at, depth, |member| {
@@ -613,7 +619,14 @@ impl<'a> Walk<'a, '_> {
         })?;
         let copies = &self.view.copies;
         let Some(reference) = reference else {
-            let known = declared.and_then(|name| r4().resource(&name));
+            let shown = self.view.node(variants[0]).is_some_and(|node| {
+                let at = node.keys.find(&node.children, b"type");
+                let child = at.and_then(|index| node.children.get(index));
+                child.is_some_and(|c| c.act == Act::Copy)
+            });
+            let known = declared
+                .filter(|_| shown)
+                .and_then(|name| r4().resource(&name));
             return Ok(Some(known.map_or(fallback, |t| copies.of(t))));
         };
         if let Some(id) = reference.strip_prefix('#') {

@@ -116,7 +116,7 @@ impl Walk<'_, '_> {
         let mut out = Map::new();
         let mut lost = false;
         let copies = (structure.name == "Reference" && !self.whole)
-            .then(|| self.copies(map, path))
+            .then(|| self.copies(map, s, path, deep))
             .unwrap_or((true, true));
         for (key, value) in map {
             if place == Place::Root && key == "resourceType" {
@@ -288,7 +288,7 @@ impl Walk<'_, '_> {
     ) -> Option<Value> {
         match value {
             Value::Object(map) => {
-                if r4().structure(s).name == "Reference" && self.dangles(map) {
+                if r4().structure(s).name == "Reference" && self.dangles(map, s, path, deep) {
                     return None;
                 }
                 self.object(map, s, path, deep, Place::Inside)
@@ -476,7 +476,10 @@ impl Walk<'_, '_> {
     }
 
     /// Whether the reference goes with a contained resource.
-    fn dangles(&self, map: &Map<String, Value>) -> bool {
+    fn dangles(&self, map: &Map<String, Value>, s: StructId, path: &[Step], deep: bool) -> bool {
+        if !self.tells("reference", s, path, deep) {
+            return false;
+        }
         match map.get("reference").and_then(Value::as_str) {
             Some(text) => match text.strip_prefix('#') {
                 Some("") | None => false,
@@ -489,8 +492,23 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// Whether an element of a reference is shown, so that what else stays may depend on it.
+    fn tells(&self, stem: &str, s: StructId, path: &[Step], deep: bool) -> bool {
+        let element = r4().structure(s).element(stem).expect("it has it");
+        self.sight(element, path, deep, Place::Inside) == Sees::Shown
+    }
+
     /// Whether `display` and `identifier` stay.
-    fn copies(&self, map: &Map<String, Value>, path: &[Step]) -> (bool, bool) {
+    fn copies(
+        &self,
+        map: &Map<String, Value>,
+        s: StructId,
+        path: &[Step],
+        deep: bool,
+    ) -> (bool, bool) {
+        if !self.tells("reference", s, path, deep) {
+            return (false, false);
+        }
         let all = |types: &mut dyn Iterator<Item = TypeId>| {
             types
                 .map(|t| self.oracle.copies(t))
@@ -513,7 +531,9 @@ impl Walk<'_, '_> {
                 parts.pop();
                 parts.pop().and_then(|name| r4().resource(name))
             }
-            None => text("type").and_then(|name| r4().resource(name)),
+            None => text("type")
+                .filter(|_| self.tells("type", s, path, deep))
+                .and_then(|name| r4().resource(name)),
         };
         if let Some(t) = declared {
             return self.oracle.copies(t);
