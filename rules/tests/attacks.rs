@@ -576,7 +576,7 @@ fn random_bytes_change_nothing_about_what_is_hidden() {
         let program = pack(&model.toml());
         let roles = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
         let oracle = Oracle::new(&model, &roles, "read");
-        let t = *dice.pick(&TYPES);
+        let t = dice.pick(&TYPES);
         let row = generate::resource(&mut dice, t);
         let text = generate::render(&mut dice, &row, 5);
         let mut dice = Dice::seeded(seed ^ 0xabcd, 2000);
@@ -586,7 +586,7 @@ fn random_bytes_change_nothing_about_what_is_hidden() {
                 mutate(&mut dice, &mut bytes);
             }
             let who = || subject(&["a", "b", "c"]);
-            let piece = *dice.pick(&[5, 90, usize::MAX]);
+            let piece = dice.pick(&[5, 90, usize::MAX]);
             let asked = ask_bytes(&program, who(), &format!("/{t}/r1"), &bytes, piece);
             let expected = serde_json::from_slice::<Value>(&bytes).ok();
             let said = String::from_utf8_lossy(&bytes);
@@ -638,9 +638,9 @@ fn mutate(dice: &mut Dice, bytes: &mut Vec<u8>) {
     let at = dice.below(bytes.len());
     match dice.below(6) {
         0 => bytes[at] = dice.below(256) as u8,
-        1 => bytes[at] = *dice.pick(b"{}[]\",:\\0n "),
+        1 => bytes[at] = dice.pick(b"{}[]\",:\\0n "),
         2 => _ = bytes.remove(at),
-        3 => bytes.insert(at, *dice.pick(b"{}[]\",:\\0n ")),
+        3 => bytes.insert(at, dice.pick(b"{}[]\",:\\0n ")),
         4 => {
             let end = (at + 1 + dice.below(40)).min(bytes.len());
             let piece = bytes[at..end].to_vec();

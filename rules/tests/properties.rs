@@ -115,7 +115,7 @@ fn row_type(dice: &mut Dice, case: &Case, can: &str) -> &'static str {
     } else {
         granted
     };
-    *dice.pick(&all)
+    dice.pick(&all)
 }
 
 /// Every `mk…z` of a text, however it is escaped.
@@ -150,7 +150,7 @@ fn check_row((seed, count): (u64, usize)) -> Result<(), TestCaseError> {
     let case = Case::draw(&mut dice);
     let t = row_type(&mut dice, &case, "read");
     let drawn = generate::resource(&mut dice, t);
-    let space = *dice.pick(&[0, 10, 40]);
+    let space = dice.pick(&[0, 10, 40]);
     let text = generate::render(&mut dice, &drawn, space);
     let text = text.trim();
     let row: Value = serde_json::from_str(text).expect("what was rendered");
@@ -271,12 +271,12 @@ fn check_bundle((seed, count): (u64, usize)) -> Result<(), TestCaseError> {
         String::from(r#"{"resourceType":"Bundle","type":"searchset","total":9,"entry":["#);
     for i in 0..1 + dice.below(4) {
         let kind = if dice.chance(15) {
-            *dice.pick(&TYPES)
+            dice.pick(&TYPES)
         } else {
             t
         };
         let row = generate::resource(&mut dice, kind);
-        let space = *dice.pick(&[0, 20]);
+        let space = dice.pick(&[0, 20]);
         let rendered = generate::render(&mut dice, &row, space);
         if i > 0 {
             text.push(',');
@@ -319,7 +319,7 @@ fn check_bundle((seed, count): (u64, usize)) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(config(1500))]
+    #![proptest_config(config(4000))]
     #[test]
     fn rows_leave_as_the_oracle_says_and_tell_nothing_of_what_is_hidden(draws in draws(2500)) {
         check_row(draws)?;
@@ -327,7 +327,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(500))]
+    #![proptest_config(config(1200))]
     #[test]
     fn search_sets_leave_as_the_oracle_says_however_they_are_cut(draws in draws(4000)) {
         check_bundle(draws)?;

@@ -168,6 +168,11 @@ fn a_search_set_is_judged_entry_by_entry_however_it_is_cut() {
 #[test]
 fn searches_that_read_hidden_elements_are_refused() {
     let program = pack(NURSE);
+    let extension = ask(&program, "nurse", "/Patient?mothersMaidenName=x", "");
+    assert!(
+        matches!(extension, Asked::Refused("search-reads-hidden", _)),
+        "{extension:?}"
+    );
     for query in [
         "birthdate=1970",
         "birthdate:missing=true",

@@ -4,15 +4,20 @@
 //! Under a view that hides something, white space between tokens goes, so that it can't tell
 //! what was there (D7). Under a view that hides nothing, the row leaves byte for byte.
 
+mod links;
+mod seen;
+mod siblings;
+
 use std::borrow::Cow;
-use std::collections::HashSet;
+
+use seen::{Strangers, has, set};
 
 use super::compile::REDACTED;
 use super::probe::{Finding, Probe, ProbeId, Slot};
 use super::scan::{self, byte, deeper, expect, fault, skip_value};
 use super::view::{Act, Node, NodeId, View};
 use super::{Fault, Stop};
-use crate::fhir::tables::{TypeId, r4};
+use crate::fhir::tables::TypeId;
 
 /// A contained resource, judged before its container is walked.
 #[derive(Debug, Default)]
@@ -166,7 +171,7 @@ impl<'a> Walk<'a, '_> {
                         node.children.get(index).map_or(Act::Cut, |c| c.act)
                     }
                     None if node.keeps_unknown => {
-                        if strangers.have(&key) {
+                        if strangers.have(key.clone()) {
                             return Err(fault("duplicate key", at));
                         }
                         Act::Enter(ANY)
@@ -416,333 +421,6 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// A repeating primitive under a view that hides something. An item without a value stays as
-    /// `null` only where its sibling stays: else it would tell that there was one (D7).
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "as every step of the walk, and the node"
-    )]
-    fn items(
-        &mut self,
-        at: usize,
-        node: NodeId,
-        probe: Option<ProbeId>,
-        step: Option<ProbeId>,
-        key: &[u8],
-        object: usize,
-        depth: u32,
-    ) -> Ended {
-        if byte(self.bytes, at)? != b'[' {
-            return self.copy(at, probe, step, key, object, depth);
-        }
-        let mark = self.mark(at);
-        let mut gaps = false;
-        let ended = self.array(at, depth, |walk, at, depth| {
-            let (end, kept) = walk.item(at, probe, step, key, object, depth)?;
-            gaps |= kept != Kept::Yes;
-            Ok((end, kept))
-        })?;
-        if !gaps {
-            return Ok(ended);
-        }
-        let siblings = self.siblings_left(node, key, object, depth)?;
-        if !siblings.contains(&true) {
-            return Ok(ended);
-        }
-        self.back(mark, at);
-        let mut siblings = siblings.into_iter();
-        self.array(at, depth, |walk, at, depth| {
-            let stays = siblings.next() == Some(true);
-            let end = skip_value(walk.bytes, at, depth)?;
-            match byte(walk.bytes, at)? {
-                b'n' | b'{' | b'[' if stays => {
-                    walk.cut(at, end);
-                    walk.out.extend_from_slice(b"null");
-                    Ok((end, Kept::Yes))
-                }
-                b'n' | b'{' | b'[' => Ok((end, Kept::No)),
-                _ => Ok((end, Kept::Yes)),
-            }
-        })
-    }
-
-    /// For each item of `_key` whether anything of it is left. Nothing is written.
-    fn siblings_left(
-        &mut self,
-        node: NodeId,
-        key: &[u8],
-        object: usize,
-        depth: u32,
-    ) -> Result<Vec<bool>, Stop> {
-        let mut left = Vec::new();
-        let Some(at) = self.array_of(&[b"_", key].concat(), object, depth)? else {
-            return Ok(left);
-        };
-        let (length, run) = (self.out.len(), self.run);
-        self.run = at;
-        self.array(at, depth, |walk, at, depth| {
-            let (end, kept) = walk.enter(at, node, None, depth, Kind::Plain)?;
-            left.push(kept == Kept::Yes);
-            Ok((end, Kept::No))
-        })?;
-        self.out.truncate(length);
-        self.run = run;
-        Ok(left)
-    }
-
-    /// `_x` of a repeating primitive. An item that loses everything leaves `null` in its place
-    /// where there is a value of that index, else nothing.
-    fn siblings(
-        &mut self,
-        at: usize,
-        node: NodeId,
-        key: &[u8],
-        object: usize,
-        depth: u32,
-    ) -> Ended {
-        if byte(self.bytes, at)? != b'[' {
-            return self.enter(at, node, None, depth, Kind::Plain);
-        }
-        let whole = self.view.whole;
-        let values = if whole {
-            Vec::new()
-        } else {
-            self.values(key.strip_prefix(b"_").unwrap_or(key), object, depth)?
-        };
-        let (mut count, mut left) = (0, false);
-        let (end, kept) = self.array(at, depth, |walk, at, depth| {
-            let has_value = whole || values.get(count) == Some(&true);
-            count += 1;
-            let mark = walk.mark(at);
-            let (end, kept) = walk.enter(at, node, None, depth, Kind::Plain)?;
-            if kept == Kept::Yes {
-                left = true;
-            } else if has_value {
-                walk.back(mark, end);
-                walk.out.extend_from_slice(b"null");
-                return Ok((end, Kept::Yes));
-            }
-            Ok((end, kept))
-        })?;
-        if !left {
-            return Ok((end, if count == 0 { kept } else { Kept::No }));
-        }
-        for _ in values.iter().skip(count).filter(|has_value| **has_value) {
-            self.put(end - 1, true, &[b"null"]);
-        }
-        Ok((end, Kept::Yes))
-    }
-
-    /// For each item of the array under `key` whether it is a value.
-    fn values(&self, key: &[u8], object: usize, depth: u32) -> Result<Vec<bool>, Stop> {
-        let mut values = Vec::new();
-        let Some(at) = self.array_of(key, object, depth)? else {
-            return Ok(values);
-        };
-        let mut at = scan::skip_space(self.bytes, at + 1);
-        while byte(self.bytes, at)? != b']' {
-            values.push(!matches!(byte(self.bytes, at)?, b'n' | b'{' | b'['));
-            at = scan::skip_space(self.bytes, skip_value(self.bytes, at, depth + 1)?);
-            if byte(self.bytes, at)? == b',' {
-                at = scan::skip_space(self.bytes, at + 1);
-            }
-        }
-        Ok(values)
-    }
-
-    /// Where the array under `key` of the object begins.
-    fn array_of(&self, key: &[u8], object: usize, depth: u32) -> Result<Option<usize>, Stop> {
-        let mut found = None;
-        scan::members(self.bytes, object, depth.saturating_sub(1), |member| {
-            if is_key(&member, key) {
-                found = Some(member.value);
-            }
-            found.is_none()
-        })?;
-        match found {
-            Some(at) if byte(self.bytes, at)? == b'[' => Ok(Some(at)),
-            _ => Ok(None),
-        }
-    }
-
-    fn references(
-        &mut self,
-        at: usize,
-        variants: [NodeId; 4],
-        fallback: u8,
-        probe: Option<ProbeId>,
-        depth: u32,
-    ) -> Ended {
-        match byte(self.bytes, at)? {
-            b'{' => match self.points_to(at, variants, fallback, depth)? {
-                Some(bits) => {
-                    let [none, display, identifier, both] = variants;
-                    let node = match bits {
-                        0 => none,
-                        1 => display,
-                        2 => identifier,
-                        _ => both,
-                    };
-                    self.object(at, node, probe, depth, Kind::Plain)
-                }
-                None => {
-                    let (end, _) = self.object(at, ANY, probe, depth, Kind::Plain)?;
-                    Ok((end, Kept::No))
-                }
-            },
-            b'[' => self.array(at, depth, |walk, at, depth| {
-                walk.references(at, variants, fallback, probe, depth)
-            }),
-            _ => self.enter(at, variants[0], probe, depth, Kind::Plain),
-        }
-    }
-
-    /// What of a reference's copies may stay; `None` where it goes with what it points to.
-    fn points_to(
-        &mut self,
-        at: usize,
-        variants: [NodeId; 4],
-        fallback: u8,
-        depth: u32,
-    ) -> Result<Option<u8>, Stop> {
-        let bytes = self.bytes;
-        let (mut reference, mut declared) = (None, None);
-        scan::members(bytes, at, depth, |member| {
-            if is_key(&member, b"reference") {
-                reference = quoted(bytes, member.value, member.end);
-                return reference.is_none();
-            }
-            if is_key(&member, b"type") {
-                declared = quoted(bytes, member.value, member.end);
-            }
-            true
-        })?;
-        let copies = &self.view.copies;
-        let Some(reference) = reference else {
-            let shown = self.view.node(variants[0]).is_some_and(|node| {
-                let at = node.keys.find(&node.children, b"type");
-                let child = at.and_then(|index| node.children.get(index));
-                child.is_some_and(|c| c.act == Act::Copy)
-            });
-            let known = declared
-                .filter(|_| shown)
-                .and_then(|name| r4().resource(&name));
-            return Ok(Some(known.map_or(fallback, |t| copies.of(t))));
-        };
-        if let Some(id) = reference.strip_prefix('#') {
-            if id.is_empty() {
-                return Ok(Some(0));
-            }
-            if !self.shows_contained {
-                return Ok(None);
-            }
-            let Some(contained) = self.contained else {
-                self.needs_contained = true;
-                return Ok(None);
-            };
-            // several with one id: it goes with the first that goes
-            let mut kept = None;
-            for one in contained.iter().filter(|c| *c.id == *id) {
-                if one.view.is_none() {
-                    return Ok(None);
-                }
-                let of = one.resource.map_or(0, |t| copies.of(t));
-                kept = Some(kept.unwrap_or(3) & of);
-            }
-            return Ok(kept);
-        }
-        Ok(Some(target(&reference).map_or(fallback, |t| copies.of(t))))
-    }
-
-    fn extensions(
-        &mut self,
-        at: usize,
-        node: NodeId,
-        modifier: bool,
-        probe: Option<ProbeId>,
-        depth: u32,
-    ) -> Ended {
-        match byte(self.bytes, at)? {
-            b'[' => self.array(at, depth, |walk, at, depth| {
-                walk.extensions(at, node, modifier, probe, depth)
-            }),
-            b'{' => {
-                let bytes = self.bytes;
-                let mut url = None;
-                scan::members(bytes, at, depth, |member| {
-                    if is_key(&member, b"url") {
-                        url = quoted(bytes, member.value, member.end);
-                    }
-                    url.is_none()
-                })?;
-                let listed =
-                    url.is_some_and(|url| self.view.extensions.iter().any(|e| **e == *url));
-                if listed {
-                    return self.object(at, node, probe, depth, Kind::Plain);
-                }
-                self.withheld |= modifier;
-                Ok((skip_value(self.bytes, at, depth)?, Kept::No))
-            }
-            _ => {
-                self.withheld |= modifier;
-                Ok((skip_value(self.bytes, at, depth)?, Kept::No))
-            }
-        }
-    }
-
-    fn contained(&mut self, at: usize, depth: u32) -> Ended {
-        if self.inside {
-            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
-        }
-        let Some(contained) = self.contained else {
-            self.needs_contained = true;
-            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
-        };
-        if byte(self.bytes, at)? != b'[' {
-            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
-        }
-        let mut next = contained.iter();
-        self.array(at, depth, |walk, at, depth| {
-            match next.next().and_then(|c| c.view.as_deref()) {
-                Some(view) => {
-                    let outer = std::mem::replace(&mut walk.view, view);
-                    let meta = std::mem::take(&mut walk.meta_kept);
-                    let withheld = std::mem::take(&mut walk.withheld);
-                    walk.inside = true;
-                    let result = walk.object(at, view.root, None, depth, Kind::Root);
-                    let goes = std::mem::replace(&mut walk.withheld, withheld);
-                    walk.inside = false;
-                    walk.meta_kept = meta;
-                    walk.view = outer;
-                    let (end, kept) = result?;
-                    Ok((
-                        end,
-                        if goes || view.withholds {
-                            Kept::No
-                        } else {
-                            kept
-                        },
-                    ))
-                }
-                None => Ok((skip_value(walk.bytes, at, depth)?, Kept::No)),
-            }
-        })
-    }
-
-    /// A resource inside another that is a row of its own; refused, the object around it goes.
-    fn inner_row(&mut self, at: usize, depth: u32) -> Ended {
-        let end = skip_value(self.bytes, at, depth)?;
-        let row = self.bytes.get(at..end).unwrap_or_default();
-        match self.inner.row(row, depth)? {
-            Some(masked) => {
-                self.cut(at, end);
-                self.out.extend_from_slice(&masked);
-                Ok((end, Kept::Yes))
-            }
-            None => Ok((end, Kept::NorParent)),
-        }
-    }
-
     fn array(
         &mut self,
         at: usize,
@@ -881,42 +559,6 @@ impl<'a> Walk<'a, '_> {
 
 const ANY: NodeId = NodeId(0);
 
-/// The keys of an object that the tables don't know.
-#[derive(Default)]
-struct Strangers<'a> {
-    few: Vec<Cow<'a, [u8]>>,
-    many: HashSet<Cow<'a, [u8]>>,
-}
-
-impl<'a> Strangers<'a> {
-    /// Whether `key` was there before.
-    fn have(&mut self, key: &Cow<'a, [u8]>) -> bool {
-        if self.few.len() < 32 {
-            let known = self.few.contains(key);
-            self.few.push(key.clone());
-            return known;
-        }
-        self.few.contains(key) || !self.many.insert(key.clone())
-    }
-}
-
-/// Sets the bit; whether it was set.
-#[inline]
-fn set(bits: &mut [u64; 8], index: usize) -> bool {
-    let Some(word) = bits.get_mut(index / 64) else {
-        return true;
-    };
-    let bit = 1u64 << (index % 64);
-    let was = *word & bit != 0;
-    *word |= bit;
-    was
-}
-
-fn has(bits: &[u64; 8], index: usize) -> bool {
-    bits.get(index / 64)
-        .is_some_and(|word| word >> (index % 64) & 1 == 1)
-}
-
 pub(crate) fn is_key(member: &scan::Member<'_>, name: &[u8]) -> bool {
     if member.escaped {
         scan::unescape(member.key).is_some_and(|key| key.as_bytes() == name)
@@ -936,22 +578,6 @@ pub(crate) fn quoted(bytes: &[u8], at: usize, end: usize) -> Option<Cow<'_, str>
     } else {
         std::str::from_utf8(raw).ok().map(Cow::Borrowed)
     }
-}
-
-/// The type that a literal reference names: `Patient/1`, `https://x/fhir/Patient/1/_history/2`.
-///
-/// A search in place of a reference names nothing: its value may look like any address.
-pub(crate) fn target(reference: &str) -> Option<TypeId> {
-    if reference.contains('?') {
-        return None;
-    }
-    let reference = match reference.split_once("/_history/") {
-        Some((before, _)) => before,
-        None => reference,
-    };
-    let mut parts = reference.rsplit('/');
-    parts.next()?;
-    r4().resource(parts.next()?)
 }
 
 /// A slot for the probe's maker.

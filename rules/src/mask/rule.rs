@@ -124,6 +124,11 @@ pub(crate) fn shows(tables: &Tables, root: StructId, grants: &[Pos<'_>], path: &
     if matches!(path, ["meta", "versionId" | "lastUpdated"]) {
         return true;
     }
+    // a view that hides something keeps the extensions that the pack lists, no others
+    let by_url = |stem: &&str| matches!(*stem, "extension" | "modifierExtension");
+    if path.iter().any(by_url) && hides_any(tables, root, grants, true) {
+        return false;
+    }
     let mut grants = grants.to_vec();
     let mut at = vec![root];
     for (depth, stem) in path.iter().enumerate() {

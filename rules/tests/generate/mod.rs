@@ -43,8 +43,8 @@ impl Dice {
         self.below(100) >= 100 - of
     }
 
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
+    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
     }
 
     /// A word that occurs once in all that is drawn.

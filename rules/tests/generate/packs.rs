@@ -39,7 +39,7 @@ pub fn model(dice: &mut Dice) -> Model {
 fn grant(dice: &mut Dice, classes: &[(String, Vec<String>)]) -> Grant {
     let mut on: Vec<String> = Vec::new();
     for _ in 0..1 + dice.below(5) {
-        let name = (*dice.pick(&TYPES)).to_owned();
+        let name = dice.pick(&TYPES).to_owned();
         if !on.contains(&name) {
             on.push(name);
         }
@@ -58,7 +58,7 @@ fn grant(dice: &mut Dice, classes: &[(String, Vec<String>)]) -> Grant {
         _ => {
             let some: Vec<String> = (0..1 + dice.below(6))
                 .map(|_| {
-                    let t = dice.pick(&on).clone();
+                    let t = dice.pick(&on);
                     path(dice, &t, false)
                 })
                 .collect();
@@ -100,14 +100,14 @@ pub fn path(dice: &mut Dice, resource: &str, show: bool) -> String {
         let mut bad = false;
         let mut depth = 0;
         loop {
-            let s = *dice.pick(&at);
+            let s = dice.pick(&at);
             let elements: Vec<&Element> = r4()
                 .structure(s)
                 .elements
                 .iter()
                 .filter(|e| !show || !matches!(e.name, "extension" | "modifierExtension"))
                 .collect();
-            let element = *dice.pick(&elements);
+            let element = dice.pick(&elements);
             text += &format!(
                 ".{}{}",
                 element.name,
@@ -174,14 +174,14 @@ fn condition(dice: &mut Dice, resource: &str) -> Option<String> {
     if params.is_empty() {
         return None;
     }
-    let param = *dice.pick(&params);
+    let param = dice.pick(&params);
     let plain = param.paths.iter().any(|path| {
         let ends = r4().walk(r4().root(t), &path.elements);
         ends.iter()
             .flat_map(|e| &e.types)
             .any(|t| matches!(r4().type_name(*t), "code" | "boolean"))
     });
-    let code = *dice.pick(&CODES);
+    let code = dice.pick(&CODES);
     let value = match dice.below(4) {
         0 if !plain => format!("http://sys|{code}"),
         1 if !plain => "http://sys|".to_owned(),

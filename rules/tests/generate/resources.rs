@@ -111,7 +111,7 @@ fn put(
     out: &mut Map<String, Value>,
 ) {
     let keys: Vec<(String, &ElementType)> = r4().json_keys(element).collect();
-    let (key, t) = dice.pick(&keys);
+    let (key, t) = &dice.pick(&keys);
     if root && element.name == "meta" {
         let meta = meta(dice, depth);
         out.insert(key.clone(), meta);
@@ -234,7 +234,7 @@ fn value(dice: &mut Dice, t: &ElementType, depth: usize) -> Value {
         },
         ElementType::Xhtml => json!(format!("<div>{}</div>", dice.marker())),
         ElementType::Resource => {
-            let name = *dice.pick(&TYPES);
+            let name = dice.pick(&TYPES);
             let mut inner = top(dice, name, depth.max(4));
             let id = dice.marker();
             if dice.chance(90) {
@@ -261,7 +261,7 @@ fn text(dice: &mut Dice) -> Value {
 }
 
 fn number(dice: &mut Dice, from: &[&str]) -> Value {
-    serde_json::from_str::<Value>(*dice.pick(from)).expect("a number")
+    serde_json::from_str::<Value>(dice.pick(from)).expect("a number")
 }
 
 fn extension(dice: &mut Dice, s: StructId, depth: usize) -> Value {
@@ -282,7 +282,7 @@ fn extension(dice: &mut Dice, s: StructId, depth: usize) -> Value {
 
 fn reference(dice: &mut Dice, depth: usize) -> Map<String, Value> {
     let mut out = Map::new();
-    let name = *dice.pick(&TYPES);
+    let name = dice.pick(&TYPES);
     match dice.below(9) {
         0..=2 => {
             _ = out.insert(
@@ -331,7 +331,7 @@ fn reference(dice: &mut Dice, depth: usize) -> Map<String, Value> {
 }
 
 fn contained(dice: &mut Dice, depth: usize) -> Value {
-    let name = *dice.pick(&TYPES);
+    let name = dice.pick(&TYPES);
     let mut out = top(dice, name, depth.max(3));
     out.insert("id".into(), json!(dice.pick(&["c0", "c1", "c2"])));
     Value::Object(shuffled(dice, out))
@@ -342,7 +342,7 @@ fn meta(dice: &mut Dice, depth: usize) -> Value {
     let mut out = members(dice, s, depth, false);
     let mut labels = Vec::new();
     for _ in 0..dice.below(3) {
-        let (system, code) = *dice.pick(&[
+        let (system, code) = dice.pick(&[
             (labels::CONFIDENTIALITY, "N"),
             (labels::CONFIDENTIALITY, "R"),
             (labels::ACT_CODE, "PSY"),

@@ -48,7 +48,8 @@ fn write(dice: &mut Dice, value: &Value, space: usize, out: &mut String) {
 
 fn gap(dice: &mut Dice, space: usize, out: &mut String) {
     if space > 0 && dice.chance(space) {
-        out.push_str(*dice.pick(&[" ", "\n", "\t", "\r\n", "    "]));
+        let gap: &str = dice.pick(&[" ", "\n", "\t", "\r\n", "    "]);
+        out.push_str(gap);
     }
 }
 

@@ -115,9 +115,11 @@ impl Walk<'_, '_> {
         let structure = r4().structure(s);
         let mut out = Map::new();
         let mut lost = false;
-        let copies = (structure.name == "Reference" && !self.whole)
-            .then(|| self.copies(map, s, path, deep))
-            .unwrap_or((true, true));
+        let copies = if structure.name == "Reference" && !self.whole {
+            self.copies(map, s, path, deep)
+        } else {
+            (true, true)
+        };
         for (key, value) in map {
             if place == Place::Root && key == "resourceType" {
                 out.insert(key.clone(), value.clone());
@@ -271,10 +273,10 @@ impl Walk<'_, '_> {
                 _ => {}
             }
             if path.len() == 2 && path[0].stem == "meta" && element.name == "security" {
-                return self.value(value.as_array().map(|_| value)?, s, element, path, deep);
+                return self.value(value.as_array().map(|_| value)?, s, path, deep);
             }
         }
-        self.value(value, s, element, path, deep)
+        self.value(value, s, path, deep)
     }
 
     /// An object, or arrays of them.
@@ -282,7 +284,6 @@ impl Walk<'_, '_> {
         &mut self,
         value: &Value,
         s: StructId,
-        element: &'static Element,
         path: &mut Vec<Step>,
         deep: bool,
     ) -> Option<Value> {
@@ -297,7 +298,7 @@ impl Walk<'_, '_> {
             Value::Array(items) => {
                 let kept = items
                     .iter()
-                    .filter_map(|v| self.value(v, s, element, path, deep))
+                    .filter_map(|v| self.value(v, s, path, deep))
                     .collect();
                 self.array(kept, items.is_empty())
             }
@@ -366,21 +367,16 @@ impl Walk<'_, '_> {
             return Some(value.clone());
         }
         let (values, siblings) = if element.many {
-            self.pair(map.get(stem), map.get(&format!("_{stem}")), element, path)
+            self.pair(map.get(stem), map.get(&format!("_{stem}")), path)
         } else if sibling {
-            (None, self.sibling(value, element, path))
+            (None, self.sibling(value, path))
         } else {
             (scalars(value), None)
         };
         if sibling { siblings } else { values }
     }
 
-    fn sibling(
-        &mut self,
-        value: &Value,
-        element: &'static Element,
-        path: &mut Vec<Step>,
-    ) -> Option<Value> {
+    fn sibling(&mut self, value: &Value, path: &mut Vec<Step>) -> Option<Value> {
         // its id and its extensions, as an extension has them
         let s = r4().datatype("Extension").expect("the tables have it");
         match value {
@@ -388,10 +384,7 @@ impl Walk<'_, '_> {
                 .object(map, s, path, true, Place::Sibling)
                 .map(Value::Object),
             Value::Array(items) => {
-                let kept = items
-                    .iter()
-                    .filter_map(|v| self.sibling(v, element, path))
-                    .collect();
+                let kept = items.iter().filter_map(|v| self.sibling(v, path)).collect();
                 self.array(kept, items.is_empty())
             }
             scalar => self.whole.then(|| scalar.clone()),
@@ -404,14 +397,12 @@ impl Walk<'_, '_> {
         &mut self,
         values: Option<&Value>,
         siblings: Option<&Value>,
-        element: &'static Element,
         path: &mut Vec<Step>,
     ) -> (Option<Value>, Option<Value>) {
         let masked: Vec<Option<Value>> = match siblings {
-            Some(Value::Array(items)) => items
-                .iter()
-                .map(|item| self.sibling(item, element, path))
-                .collect(),
+            Some(Value::Array(items)) => {
+                items.iter().map(|item| self.sibling(item, path)).collect()
+            }
             _ => Vec::new(),
         };
         if self.whole || self.mode == Mode::Strip {
@@ -420,7 +411,7 @@ impl Walk<'_, '_> {
                     || items.is_empty()
                     || self.mode == Mode::Strip)
                     .then(|| masked.into_iter().map(Option::unwrap_or_default).collect()),
-                Some(other) => self.sibling(other, element, path),
+                Some(other) => self.sibling(other, path),
                 None => None,
             };
             return (None, siblings);
@@ -453,7 +444,7 @@ impl Walk<'_, '_> {
                 .iter()
                 .any(|v| !v.is_null())
                 .then_some(Value::Array(right)),
-            Some(other) => self.sibling(other, element, path),
+            Some(other) => self.sibling(other, path),
             None => None,
         };
         (left, right)
