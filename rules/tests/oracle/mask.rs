@@ -115,7 +115,7 @@ impl Walk<'_, '_> {
         let structure = r4().structure(s);
         let mut out = Map::new();
         let mut lost = false;
-        let copies = if structure.name == "Reference" && !self.whole {
+        let copies = if structure.name == "Reference" {
             self.copies(map, s, path, deep)
         } else {
             (true, true)
@@ -143,6 +143,7 @@ impl Walk<'_, '_> {
             if (element.name == "display" && !copies.0 || element.name == "identifier" && !copies.1)
                 && structure.name == "Reference"
             {
+                lost = true;
                 continue;
             }
             let shown = self.sight(element, path, deep, place);

@@ -250,6 +250,11 @@ impl<'m> Oracle<'m> {
                 resource: r4().name(t),
                 grants,
             };
+            // one that is no mere name may be of a row with any label
+            let every = view
+                .grants
+                .iter()
+                .any(|g| g.sensitive.iter().any(|s| s == "*"));
             let whole = view.whole(t);
             let copied: &[&str] = match view.resource {
                 "Patient" | "Practitioner" | "RelatedPerson" | "Person" => &["name"],
@@ -270,8 +275,10 @@ impl<'m> Oracle<'m> {
                     }
                 })
             };
-            display |= whole || (!copied.is_empty() && copied.iter().all(|c| shows(c)));
-            identifier |= whole || shows("identifier");
+            let named = !copied.is_empty();
+            let whole = whole && (named || every);
+            display |= whole || (named && copied.iter().all(|c| shows(c)));
+            identifier |= whole || (named && shows("identifier"));
         }
         (display, identifier)
     }
