@@ -98,14 +98,14 @@ fn a_404_comes_at_a_tick_whatever_its_cause() {
     if !need("binary") {
         return;
     }
-    // a missing row is answered at once, a hidden one 4 ms later: within one tick of 40 ms
+    // a missing row is answered at once, a hidden one 15 ms later: within one tick of 40 ms
     let stage = Stage::with(
         PACK,
         &ROLES,
         |setup| setup.listen("refusal_quantum = \"40ms\""),
         |seen| match rows(seen) {
             script if seen.target.ends_with("/hidden") => {
-                Script::new().wait(Duration::from_millis(4)).then(script)
+                Script::new().wait(Duration::from_millis(15)).then(script)
             }
             script => script,
         },
@@ -113,24 +113,21 @@ fn a_404_comes_at_a_tick_whatever_its_cause() {
     let nurse = stage.token("nurse");
     let time = |id: &str| {
         let target = format!("/fhir/Observation/{id}");
-        let mut times: Vec<Duration> = (0..15)
+        let times: Vec<Duration> = (0..20)
             .map(|_| {
                 let began = Instant::now();
                 assert_eq!(stage.client.get(&target, &nurse).status, 404);
                 began.elapsed()
             })
             .collect();
-        times.sort();
-        (times[0], times[7])
+        times.into_iter().min().unwrap_or_default()
     };
     let (missing, hidden) = (time("missing"), time("hidden"));
     let tick = Duration::from_millis(40);
-    assert!(
-        missing.0 >= tick && hidden.0 >= tick,
-        "{missing:?} {hidden:?}"
-    );
-    let apart = hidden.1.abs_diff(missing.1);
-    assert!(apart < Duration::from_millis(3), "{missing:?} {hidden:?}");
+    assert!(missing >= tick && hidden >= tick, "{missing:?} {hidden:?}");
+    // the quickest of each: what else the machine does makes others late
+    let apart = hidden.abs_diff(missing);
+    assert!(apart < Duration::from_millis(7), "{missing:?} {hidden:?}");
 }
 
 /// The same gateway over two stores that differ in what the caller may not see.

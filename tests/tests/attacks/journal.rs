@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use chartward_tests::{Request, Response, Script, need, plain};
+use chartward_tests::{Request, Response, Script, need, plain, skip};
 use serde_json::Value;
 
 use super::stage::{Stage, bundle, labelled, observation};
@@ -102,9 +102,7 @@ fn a_full_journal_lets_nothing_leave_until_there_is_room() {
     fs::create_dir(&journal).expect("a folder");
     let path = journal.clone();
     let Some(_mount) = Mount::over(&path, "1m") else {
-        eprintln!(
-            "SKIP a_full_journal_lets_nothing_leave_until_there_is_room: needs the right to mount"
-        );
+        skip::skip("the right to mount a file system");
         return;
     };
     stage.gateway.again();
@@ -178,43 +176,6 @@ fn disclosed(stage: &Stage) -> usize {
                 .is_some_and(|rows| !rows.is_empty())
         })
         .count()
-}
-
-#[test]
-fn a_journal_that_becomes_read_only_lets_nothing_leave() {
-    if !need("binary") {
-        return;
-    }
-    let mut stage = stage();
-    let journal = stage.gateway.folder().join("journal");
-    stage.gateway.kill();
-    fs::remove_dir_all(&journal).expect("the journal's folder");
-    fs::create_dir(&journal).expect("a folder");
-    let path = journal.clone();
-    let Some(_mount) = Mount::over(&path, "8m") else {
-        eprintln!(
-            "SKIP a_journal_that_becomes_read_only_lets_nothing_leave: needs the right to mount"
-        );
-        return;
-    };
-    stage.gateway.again();
-    let client = stage.gateway.client();
-    let nurse = stage.token("nurse");
-    let read = Request::get("/fhir/Observation/o1").bearer(&nurse);
-    assert_eq!(client.send(read.clone()).status, 200);
-    // a file that is open for writing keeps the file system writable: then there is nothing to see
-    if !mount(&["-o", "remount,ro"], &journal) {
-        eprintln!(
-            "SKIP a_journal_that_becomes_read_only_lets_nothing_leave: the file system is in use"
-        );
-        return;
-    }
-    let answer = client.send(read.clone());
-    is_unrecorded(&answer, "read-only");
-    becomes(&stage, 503, Duration::from_secs(1));
-    assert!(mount(&["-o", "remount,rw"], &journal));
-    becomes(&stage, 200, Duration::from_secs(5));
-    assert_eq!(client.send(read).status, 200);
 }
 
 /// Either the journal is still there for `audit show`, or nothing leaves.

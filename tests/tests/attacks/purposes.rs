@@ -192,7 +192,7 @@ fn metadata_tells_each_caller_what_is_theirs() {
         "Observation",
         "nurse",
         "outpatient",
-        "127.0.0.1:1",
+        stage.upstream.url().as_str(),
         "searchParam",
     ] {
         assert!(!nobody.holds(word.as_bytes()), "{word}: {}", nobody.text());
