@@ -369,7 +369,9 @@ impl<'a> Walk<'a, '_> {
 
     fn meta(&mut self, at: usize, node: NodeId, probe: Option<ProbeId>, depth: u32) -> Ended {
         if byte(self.bytes, at)? != b'{' {
-            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
+            // of the wrong shape it doesn't leave, but its labels count
+            let (end, _) = self.any(at, None, probe, b"meta", at, depth)?;
+            return Ok((end, Kept::No));
         }
         self.marked = false;
         self.object(at, node, probe, depth, Kind::Meta)
@@ -605,6 +607,8 @@ impl<'a> Walk<'a, '_> {
         let end = skip_value(bytes, at, 0)?;
         let text = match byte(bytes, at)? {
             b'"' => quoted(bytes, at, end),
+            // no value, as if the member weren't there
+            b'n' => return Ok(()),
             _ => bytes
                 .get(at..end)
                 .and_then(|raw| std::str::from_utf8(raw).ok())
