@@ -184,3 +184,60 @@ fn searches_that_read_hidden_elements_are_refused() {
         );
     }
 }
+
+#[test]
+fn copies_in_references_go_where_their_source_is_not_shown() {
+    let program = pack(
+        r#"
+pack = "t"
+fhir = "R4"
+[[role]]
+name = "lab"
+purposes = ["TREAT"]
+  [[role.grant]]
+  on = ["Observation", "Organization"]
+  can = ["read"]
+"#,
+    );
+    // the type is shown whole; the patient's name and identifier are not of this type
+    let row = "{\"resourceType\":\"Observation\",\"id\":\"1\", \"subject\" : {\"reference\":\"Patient/1\", \"display\":\"Secret\" }, \"performer\":[{\"display\":\"Secret\"},{\"identifier\":{\"value\":\"Secret\"},\"type\":\"Patient\"},{\"reference\":\"Organization/1\",\"display\":\"Lab\"},{\"reference\":\"urn:uuid:1\",\"display\":\"Secret\"}]}";
+    let Asked::Leaves(body) = ask(&program, "lab", "/Observation/1", row) else {
+        panic!()
+    };
+    assert_eq!(
+        body,
+        "{\"resourceType\":\"Observation\",\"id\":\"1\", \"subject\" : {\"reference\":\"Patient/1\" }, \"performer\":[{\"type\":\"Patient\"},{\"reference\":\"Organization/1\",\"display\":\"Lab\"},{\"reference\":\"urn:uuid:1\"}]}"
+    );
+}
+
+#[test]
+fn copies_of_rows_that_may_be_labelled_go() {
+    let program = pack(
+        r#"
+pack = "t"
+fhir = "R4"
+[[role]]
+name = "nurse"
+purposes = ["TREAT"]
+  [[role.grant]]
+  on = ["Encounter", "Condition", "Patient"]
+  can = ["read"]
+[[role]]
+name = "psychiatrist"
+purposes = ["TREAT"]
+  [[role.grant]]
+  on = ["Encounter", "Condition", "Patient"]
+  can = ["read"]
+  sensitive = ["*"]
+"#,
+    );
+    let row = r#"{"resourceType":"Encounter","id":"1","subject":{"reference":"Patient/1","display":"Ann"},"diagnosis":[{"condition":{"reference":"Condition/1","display":"Depression"}}]}"#;
+    let Asked::Leaves(body) = ask(&program, "nurse", "/Encounter/1", row) else {
+        panic!()
+    };
+    assert_eq!(body, row.replace(r#","display":"Depression""#, ""));
+    let Asked::Leaves(body) = ask(&program, "psychiatrist", "/Encounter/1", row) else {
+        panic!()
+    };
+    assert_eq!(body, row);
+}

@@ -111,6 +111,13 @@ impl Handler for Pipeline {
         Caller { peer, certificate }
     }
 
+    async fn finish(_core: Arc<Core>) {
+        // the notes of requests that just ended are handed over by the recorder's own task
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn handle(
         core: Arc<Core>,
         caller: Arc<Caller>,
@@ -385,17 +392,29 @@ impl<'c> Exchange<'c> {
         let Some(pool) = self.core.pools.get(place) else {
             return Err(refuse(No::new(Reason::UpstreamUnavailable)));
         };
-        let answer = pool
-            .send(&ask)
-            .await
-            .map_err(|fault| refuse(of_fault(&fault)))?;
+        // from here on, a caller who leaves is recorded as one
+        let mut guard = Guard::new(self, &call);
+        let answer = match pool.send(&ask).await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                guard.disarm();
+                return Err(refuse(of_fault(&fault)));
+            }
+        };
         let status = answer.status.as_u16();
-        judge.head(status, answer.is_json()).map_err(refuse)?;
+        guard.upstream = Some(status);
+        if let Err(no) = judge.head(status, answer.is_json()) {
+            guard.disarm();
+            return Err(refuse(no));
+        }
+        if let Some(length) = answer.body.announced() {
+            judge.announced(length);
+        }
         let mut rest = Rest {
             core: self.core.clone(),
             judge,
             upstream: answer.body,
-            guard: Guard::new(self, &call, status),
+            guard,
         };
         match rest.window().await {
             Ok(Some((window, last))) => {
@@ -565,20 +584,20 @@ struct Guard {
     began: Instant,
     service: Option<Arc<ServiceMetrics>>,
     interaction: Option<Interaction>,
-    upstream: u16,
+    upstream: Option<u16>,
     bytes: u64,
     ended: bool,
 }
 
 impl Guard {
-    fn new(exchange: &Exchange<'_>, call: &Arc<Call>, upstream: u16) -> Self {
+    fn new(exchange: &Exchange<'_>, call: &Arc<Call>) -> Self {
         Self {
             core: exchange.core.clone(),
             call: call.clone(),
             began: exchange.began,
             service: exchange.service.map(|s| s.metrics.clone()),
             interaction: exchange.interaction.clone(),
-            upstream,
+            upstream: None,
             bytes: 0,
             ended: false,
         }
@@ -593,14 +612,7 @@ impl Guard {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let closing = record::closing(
-            &self.call,
-            now(),
-            word,
-            200,
-            Some(self.upstream),
-            self.bytes,
-        );
+        let closing = record::closing(&self.call, now(), word, 200, self.upstream, self.bytes);
         self.core.recorder.note(Entry::own(closing));
         if let Some(service) = &self.service {
             service.count(self.interaction.as_ref(), outcome);

@@ -108,27 +108,47 @@ impl Bundle {
         rows: &mut Vec<Row>,
         withheld: &mut u64,
     ) -> Result<(), Fault> {
-        if self.carry.is_empty() {
-            let used = self.run(&chunk, out, rows, withheld)?;
-            self.carry
-                .extend_from_slice(chunk.get(used..).unwrap_or_default());
-        } else {
-            self.carry.extend_from_slice(&chunk);
-            if self.carry.len() < self.wanted {
-                return Ok(());
+        let mut at = 0;
+        if !self.carry.is_empty() {
+            // only as much is joined as the entry that crosses the chunk's edge needs
+            let mut joined = std::mem::take(&mut self.carry);
+            let mut old = joined.len();
+            let mut step = 4096;
+            loop {
+                let to = chunk.len().min(at + step);
+                joined.extend_from_slice(chunk.get(at..to).unwrap_or_default());
+                at = to;
+                if joined.len() >= self.wanted {
+                    let used = self.run(&joined, out, rows, withheld)?;
+                    if used >= old {
+                        at -= joined.len() - used;
+                        break;
+                    }
+                    old -= used;
+                    joined.drain(..used);
+                }
+                if at == chunk.len() {
+                    self.keep(joined);
+                    return Ok(());
+                }
+                step *= 8;
             }
-            let mut carry = std::mem::take(&mut self.carry);
-            let used = self.run(&carry, out, rows, withheld)?;
-            carry.drain(..used);
-            self.carry = carry;
         }
-        // an entry larger than what is at hand: tried again when twice as much is there
-        self.wanted = if self.carry.len() > 64 * 1024 {
-            self.carry.len() * 2
+        let rest = chunk.get(at..).unwrap_or_default();
+        let used = self.run(rest, out, rows, withheld)?;
+        self.keep(rest.get(used..).unwrap_or_default().to_vec());
+        Ok(())
+    }
+
+    /// Keeps the beginning of an entry. One larger than what is at hand is tried again when
+    /// twice as much is there, so that long entries cost no more than twice their length.
+    fn keep(&mut self, carry: Vec<u8>) {
+        self.wanted = if carry.len() > 64 * 1024 {
+            carry.len() * 2
         } else {
             0
         };
-        Ok(())
+        self.carry = carry;
     }
 
     /// The upstream's answer ended: the rest of the carry, the links, the closing brace.
@@ -182,11 +202,11 @@ impl Bundle {
         let mut used = 0;
         while self.state != State::End {
             let at = skip_space(bytes, used);
-            let length = out.len();
+            let before = (out.len(), self.opened, self.entries);
             match self.step(bytes, at, out, rows, withheld) {
                 Ok(end) => used = end,
                 Err(Stop::Incomplete) => {
-                    out.truncate(length);
+                    self.back(before, out);
                     return Ok(used);
                 }
                 Err(Stop::Fault(fault)) => return Err(fault),
@@ -333,12 +353,11 @@ impl Bundle {
         rows: &mut Vec<Row>,
         withheld: &mut u64,
     ) -> Result<usize, Stop> {
-        let from = out.len();
-        let mut seen: Vec<Vec<u8>> = Vec::new();
+        let from = (out.len(), self.opened, self.entries);
+        let mut seen = [false; 4];
+        let mut others: Vec<Box<str>> = Vec::new();
         let mut row: Option<Judged> = None;
         let mut matches = true;
-        // where the row's bytes begin: what precedes them names the row, which isn't known yet
-        let body = out.len();
         let mut at = skip_space(bytes, expect(bytes, at, b'{')?);
         if byte(bytes, at)? == b'}' {
             return Ok(at + 1);
@@ -347,18 +366,35 @@ impl Bundle {
             let key_at = expect(bytes, at, b'"')?;
             let text = scan::string(bytes, key_at)?;
             let key = quoted(bytes, at, text.end).ok_or_else(|| fault("malformed key", at))?;
-            if seen.iter().any(|k| **k == *key.as_bytes()) {
+            let known = ["resource", "search", "fullUrl", "link"]
+                .iter()
+                .position(|k| **k == *key);
+            let twice = match known.and_then(|i| seen.get_mut(i)) {
+                Some(seen) => std::mem::replace(seen, true),
+                None => {
+                    let twice = others.iter().any(|k| **k == *key);
+                    others.push(key.as_ref().into());
+                    twice
+                }
+            };
+            if twice {
                 return Err(fault("duplicate key", at));
             }
-            seen.push(key.as_bytes().to_vec());
             let colon = skip_space(bytes, text.end);
             let value = skip_space(bytes, expect(bytes, colon, b':')?);
-            let end = if key == "resource" {
+            let end = if known == Some(0) {
+                self.open(out);
+                out.extend_from_slice(if self.entries {
+                    b",{\"resource\":"
+                } else {
+                    b",\"entry\":[{\"resource\":"
+                });
+                self.entries = true;
                 let (end, judged) = self.rows.judge(bytes, value, out)?;
                 row = Some(judged);
                 end
             } else {
-                if key == "search" && byte(bytes, value)? == b'{' {
+                if known == Some(1) && byte(bytes, value)? == b'{' {
                     scan::members(bytes, value, 3, |member| {
                         if is_key(&member, b"mode") {
                             matches &= quoted(bytes, member.value, member.end)
@@ -378,27 +414,27 @@ impl Bundle {
         }
         match row {
             Some(Judged::Leaves(row)) if matches => {
-                let masked = out.split_off(body);
-                self.open(out);
-                out.extend_from_slice(if self.entries { b"," } else { b",\"entry\":[" });
-                self.entries = true;
-                out.extend_from_slice(br#"{"fullUrl":""#);
+                out.extend_from_slice(br#","fullUrl":""#);
                 for part in [&*self.page.base, "/", row.resource, "/", &row.id] {
                     out.extend_from_slice(part.as_bytes());
                 }
-                out.extend_from_slice(br#"","resource":"#);
-                out.extend_from_slice(&masked);
-                out.extend_from_slice(br#","search":{"mode":"match"}}"#);
+                out.extend_from_slice(br#"","search":{"mode":"match"}}"#);
                 rows.push(row);
             }
             // outcomes and what was not asked for are the upstream's own; they aren't rows
-            Some(Judged::Other) | None => out.truncate(from),
+            Some(Judged::Other) | None => self.back(from, out),
             Some(Judged::Leaves(_) | Judged::Hidden) => {
-                out.truncate(from);
+                self.back(from, out);
                 *withheld += 1;
             }
         }
         Ok(at + 1)
+    }
+
+    /// Takes back what an entry wrote.
+    fn back(&mut self, (length, opened, entries): (usize, bool, bool), out: &mut Vec<u8>) {
+        out.truncate(length);
+        (self.opened, self.entries) = (opened, entries);
     }
 
     /// The Bundle's beginning, once, before the first row or at the end.

@@ -182,6 +182,12 @@ impl Judge {
         }
     }
 
+    /// The length that the upstream announced: as much is set aside at once, within the window.
+    pub fn announced(&mut self, length: u64) {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        self.out.reserve(length.min(self.window) + 1024);
+    }
+
     /// Takes the next bytes of the answer.
     pub fn push(&mut self, chunk: Raw) -> Result<(), Fault> {
         let chunk = chunk.into_inner();

@@ -235,6 +235,15 @@ impl Program {
         )
     }
 
+    fn holds_every_class(&self, candidates: &Candidates, mask: u128) -> bool {
+        let mut every = Classes::default();
+        (0..self.classes.len()).for_each(|class| every.add(class));
+        let chosen = candidates.grants.iter().enumerate();
+        chosen
+            .filter(|(bit, _)| mask >> bit & 1 == 1)
+            .any(|(_, at)| self.classes_of(*at).holds(every))
+    }
+
     /// What of a reference to this type may stay: the names and identifiers that `display` and
     /// `identifier` copy, where a grant without conditions shows them (D8).
     fn copies(&self, tables: &Tables, resource: TypeId, columns: [Option<&Candidates>; 2]) -> u8 {
@@ -257,18 +266,16 @@ impl Program {
             if positions.is_empty() {
                 continue;
             }
-            let whole = !rule::hides_any(tables, root, &positions, true);
             let names = naming(tables.name(resource));
-            if whole
-                || (!names.is_empty()
-                    && names
-                        .iter()
-                        .all(|n| rule::shows(tables, root, &positions, &[n])))
-            {
+            let whole = !rule::hides_any(tables, root, &positions, true);
+            // what is no mere name may be of a row that is labelled: all classes or nothing
+            let whole = whole && (!names.is_empty() || self.holds_every_class(candidates, mask));
+            let shows = |path: &[&str]| rule::shows(tables, root, &positions, path);
+            if whole || (!names.is_empty() && names.iter().all(|n| shows(&[n]))) {
                 bits |= 1;
             }
             let has_identifier = tables.structure(root).element("identifier").is_some();
-            if whole || (has_identifier && rule::shows(tables, root, &positions, &["identifier"])) {
+            if whole || (!names.is_empty() && has_identifier && shows(&["identifier"])) {
                 bits |= 2;
             }
         }

@@ -50,10 +50,7 @@ pub(crate) fn compile(
     };
     let (mut nodes, withholds) = (build.nodes, build.withholds);
     if let Some(node) = nodes.get_mut(root.0 as usize) {
-        node.children.push(Child {
-            key: b"resourceType".as_slice().into(),
-            act: Act::Copy,
-        });
+        node.children.push(Child::new(b"resourceType", Act::Copy));
     }
     for node in &mut nodes {
         node.keys = Keys::build(&node.children);
@@ -299,11 +296,7 @@ impl Build<'_> {
         let name = self.tables.structure(structure).name;
         match name {
             "Reference" => {
-                let variants = if self.whole {
-                    [self.full(structure); 4]
-                } else {
-                    [0, 1, 2, 3].map(|c| self.full_with(structure, c))
-                };
+                let variants = [0, 1, 2, 3].map(|c| self.full_with(structure, c));
                 Act::Reference {
                     variants,
                     fallback: self.fallback(element),
@@ -392,10 +385,7 @@ impl Build<'_> {
 }
 
 fn push(children: &mut Vec<Child>, key: &str, act: Act) {
-    children.push(Child {
-        key: key.as_bytes().into(),
-        act,
-    });
+    children.push(Child::new(key.as_bytes(), act));
 }
 
 fn mark_security(children: &mut [Child]) {

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use super::compile::REDACTED;
 use super::probe::{Finding, Probe, ProbeId, Slot};
 use super::scan::{self, byte, deeper, expect, fault, skip_value};
-use super::view::{Act, Node, NodeId, View};
+use super::view::{Act, Node, NodeId, View, type_named};
 use super::{Fault, Stop};
-use crate::fhir::tables::{TypeId, r4};
+use crate::fhir::tables::TypeId;
 
 /// A contained resource, judged before its container is walked.
 #[derive(Debug)]
@@ -145,7 +145,8 @@ impl<'a> Walk<'a, '_> {
         let mut parent_goes = false;
         let mut mark = self.mark(at);
         at = self.space(at);
-        if byte(self.bytes, at)? != b'}' {
+        let empty = byte(self.bytes, at)? == b'}';
+        if !empty {
             loop {
                 let (key, value) = self.key(at)?;
                 let child = node.keys.find(&node.children, &key);
@@ -195,7 +196,7 @@ impl<'a> Walk<'a, '_> {
         if parent_goes {
             return Ok((at + 1, Kept::No));
         }
-        let any = self.finish(at, node, &stays, any, kind);
+        let any = self.finish(at, node, &stays, any, empty, kind);
         Ok((at + 1, if any { Kept::Yes } else { Kept::No }))
     }
 
@@ -206,6 +207,7 @@ impl<'a> Walk<'a, '_> {
         node: &Node,
         stays: &[u64; 8],
         mut any: bool,
+        empty: bool,
         kind: Kind,
     ) -> bool {
         for required in &node.required {
@@ -216,7 +218,7 @@ impl<'a> Walk<'a, '_> {
         }
         if self.view.whole {
             // an object that was empty from the start is no less than it was
-            return any || node.keeps_unknown;
+            return any || empty;
         }
         match kind {
             Kind::Plain => {}
@@ -445,7 +447,7 @@ impl<'a> Walk<'a, '_> {
         })?;
         let copies = &self.view.copies;
         let Some(reference) = reference else {
-            let known = declared.and_then(|name| r4().resource(&name));
+            let known = declared.and_then(|name| type_named(name.as_bytes()));
             return Ok(Some(known.map_or(fallback, |t| copies.of(t))));
         };
         if let Some(id) = reference.strip_prefix('#') {
@@ -717,7 +719,7 @@ pub(crate) fn quoted(bytes: &[u8], at: usize, end: usize) -> Option<Cow<'_, str>
         .get(at..end)?
         .strip_prefix(b"\"")?
         .strip_suffix(b"\"")?;
-    if raw.contains(&b'\\') {
+    if memchr::memchr(b'\\', raw).is_some() {
         scan::unescape(raw).map(Cow::Owned)
     } else {
         std::str::from_utf8(raw).ok().map(Cow::Borrowed)
@@ -726,16 +728,52 @@ pub(crate) fn quoted(bytes: &[u8], at: usize, end: usize) -> Option<Cow<'_, str>
 
 /// The type that a literal reference names: `Patient/1`, `https://x/fhir/Patient/1/_history/2`.
 pub(crate) fn target(reference: &str) -> Option<TypeId> {
-    let reference = match reference.split_once("/_history/") {
-        Some((before, _)) => before,
-        None => reference,
-    };
-    let mut parts = reference.rsplit('/');
-    parts.next()?;
-    r4().resource(parts.next()?)
+    let bytes = reference.as_bytes();
+    let (before, last) = cut_at_slash(bytes)?;
+    match cut_at_slash(before) {
+        Some((before, b"_history")) => {
+            let (before, _) = cut_at_slash(before)?;
+            type_named(cut_at_slash(before).map_or(before, |(_, name)| name))
+        }
+        Some((_, name)) => type_named(name),
+        None if last.is_empty() => None,
+        None => type_named(before),
+    }
+}
+
+/// What is before the last `/`, and what after it.
+fn cut_at_slash(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().rposition(|b| *b == b'/')?;
+    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 
 /// A slot for the probe's maker.
 pub(crate) fn slot(question: u16, part: u8) -> Slot {
     Slot { question, part }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::tables::r4;
+
+    #[test]
+    fn references_name_their_type() {
+        for (reference, name) in [
+            ("Patient/1", Some("Patient")),
+            ("Patient/1/_history/2", Some("Patient")),
+            ("https://x/fhir/Patient/1", Some("Patient")),
+            ("https://x/fhir/Patient/1/_history/2", Some("Patient")),
+            ("Patients/1", None),
+            ("patient/1", None),
+            ("Patient", None),
+            ("urn:uuid:5f66ecbb", None),
+            ("_history/2", None),
+            ("", None),
+            ("/", None),
+        ] {
+            let found = target(reference).map(|t| r4().name(t));
+            assert_eq!(found, name, "{reference}");
+        }
+    }
 }

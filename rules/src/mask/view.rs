@@ -1,6 +1,8 @@
 //! A compiled view: what to do with each member of each object of a resource.
 
-use crate::fhir::tables::TypeId;
+use std::sync::LazyLock;
+
+use crate::fhir::tables::{TypeId, r4};
 
 /// Index of a [`Node`] in its [`View`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +61,65 @@ pub(crate) struct Required {
 pub(crate) struct Child {
     pub(crate) key: Box<[u8]>,
     pub(crate) act: Act,
+    words: Words,
+}
+
+impl Child {
+    pub(crate) fn new(key: &[u8], act: Act) -> Self {
+        Self {
+            key: key.into(),
+            act,
+            words: Words::of(key),
+        }
+    }
+}
+
+/// A key's ends and length as numbers. Up to 16 bytes they are the whole key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Words {
+    head: u64,
+    tail: u64,
+    length: u64,
+}
+
+impl Words {
+    #[inline]
+    fn of(key: &[u8]) -> Self {
+        let (head, tail) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => {
+                let mut word = 0;
+                for byte in key {
+                    word = word << 8 | u64::from(*byte);
+                }
+                (word, 0)
+            }
+        };
+        Self {
+            head,
+            tail,
+            length: key.len() as u64,
+        }
+    }
+
+    #[inline]
+    fn slot(self, seed: u64, shift: u32) -> usize {
+        let mixed = (self.head ^ self.tail.rotate_left(29) ^ self.length).wrapping_mul(seed);
+        ((mixed ^ (mixed >> 31)).wrapping_mul(seed) >> shift) as usize
+    }
+}
+
+/// Resource types by their names, as they stand in references.
+pub(crate) fn type_named(name: &[u8]) -> Option<TypeId> {
+    static TYPES: LazyLock<(Vec<Child>, Keys, Vec<TypeId>)> = LazyLock::new(|| {
+        let ids: Vec<TypeId> = r4().resources().collect();
+        let name = |t: &TypeId| Child::new(r4().name(*t).as_bytes(), Act::Cut);
+        let children: Vec<Child> = ids.iter().map(name).collect();
+        let keys = Keys::build(&children);
+        (children, keys, ids)
+    });
+    let (children, keys, ids) = &*TYPES;
+    ids.get(keys.find(children, name)?).copied()
 }
 
 /// What happens to a member.
@@ -134,7 +195,7 @@ impl Keys {
     fn place(children: &[Child], seed: u64, bits: u32) -> Option<Vec<u16>> {
         let mut slots = vec![0u16; 1 << bits];
         for (i, child) in children.iter().enumerate() {
-            let slot = slots.get_mut(slot(&child.key, seed, 64 - bits))?;
+            let slot = slots.get_mut(child.words.slot(seed, 64 - bits))?;
             if *slot != 0 {
                 return None;
             }
@@ -145,26 +206,13 @@ impl Keys {
 
     #[inline]
     pub(crate) fn find(&self, children: &[Child], key: &[u8]) -> Option<usize> {
-        let slot = *self.slots.get(slot(key, self.seed, self.shift))?;
+        let words = Words::of(key);
+        let slot = *self.slots.get(words.slot(self.seed, self.shift))?;
         let index = usize::from(slot).checked_sub(1)?;
-        (*children.get(index)?.key == *key).then_some(index)
+        let child = children.get(index)?;
+        let same = child.words == words && (key.len() <= 16 || *child.key == *key);
+        same.then_some(index)
     }
-}
-
-#[inline]
-fn slot(key: &[u8], seed: u64, shift: u32) -> usize {
-    let (head, tail) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
-        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-        _ => {
-            let mut word = 0;
-            for byte in key {
-                word = word << 8 | u64::from(*byte);
-            }
-            (word, 0)
-        }
-    };
-    let mixed = (head ^ tail.rotate_left(29) ^ key.len() as u64).wrapping_mul(seed);
-    ((mixed ^ mixed >> 31).wrapping_mul(seed) >> shift) as usize
 }
 
 #[cfg(test)]
@@ -178,10 +226,7 @@ mod tests {
             .collect();
         let children: Vec<Child> = words
             .iter()
-            .map(|w| Child {
-                key: w.as_bytes().into(),
-                act: Act::Copy,
-            })
+            .map(|w| Child::new(w.as_bytes(), Act::Copy))
             .collect();
         let keys = Keys::build(&children);
         for (i, word) in words.iter().enumerate() {

@@ -6,11 +6,11 @@ use std::sync::{Arc, RwLock};
 use sha2::{Digest, Sha256};
 
 use super::read::{Draft, GrantDraft, RoleDraft, read};
-use super::{Can, Class, Classes, Condition, Grant, Granted, Label, Program, Role, path};
+use super::{Can, Class, Classes, Condition, Grant, Granted, Label, Program, Role, Wrong, path};
 use crate::fhir::labels::{self, Purpose};
-use crate::fhir::tables::{Tables, TypeId, nearest, r4};
+use crate::fhir::tables::{Tables, TypeId, r4};
 use crate::mask::rule::{Rule, Trie};
-use crate::source::{Diagnostics, Source, Spanned};
+use crate::source::{Diagnostics, Source, Span, Spanned};
 
 /// More grants than this for one type and interaction can't be told apart while a row is judged.
 const MOST_GRANTS: usize = 128;
@@ -34,8 +34,14 @@ pub(super) fn compile(sources: &[Source]) -> Result<Program, Diagnostics> {
         extensions: Vec::new(),
     };
     // classes first: grants of every pack may name those of every other
-    for (source, draft) in &drafts {
+    for (place, (source, draft)) in drafts.iter().enumerate() {
+        let mut before = drafts.iter().take(place);
+        if before.any(|(_, other)| *other.name == *draft.name) {
+            let message = format!("the pack `{}` is there twice", *draft.name);
+            build.found.error(source, draft.name.span, message);
+        }
         build.classes(source, draft);
+        build.sets(source, draft);
     }
     build.implied_classes();
     for (source, draft) in &drafts {
@@ -64,16 +70,8 @@ struct Build {
 impl Build {
     fn classes(&mut self, source: &Source, draft: &Draft) {
         for (name, list) in &draft.classes {
-            if self.classes.iter().any(|c| *c.name == **name) {
-                self.found.error(
-                    source,
-                    name.span,
-                    format!("the class `{}` is there twice", **name),
-                );
-                continue;
-            }
-            if self.classes.len() >= Classes::MOST - labels::SENSITIVITY.len() - 1 {
-                self.found.error(source, name.span, "too many classes");
+            if let Some(wrong) = self.class_name(name, list) {
+                self.report(source, name.span, wrong);
                 continue;
             }
             let mut of = Vec::new();
@@ -83,7 +81,7 @@ impl Build {
                     None => self.found.error(
                         source,
                         text.span,
-                        format!("`{}` is not a code or `system|code`", **text),
+                        format!("`{}` is neither a code nor `system|code`", **text),
                     ),
                 }
             }
@@ -91,6 +89,46 @@ impl Build {
                 name: name.value.as_str().into(),
                 labels: of,
             });
+        }
+    }
+
+    fn class_name(&self, name: &str, list: &[Spanned<String>]) -> Option<Wrong> {
+        if self.classes.iter().any(|c| *c.name == *name) {
+            return Some(Wrong::new(format!("the class `{name}` is there twice")));
+        }
+        if name == "*" {
+            return Some(Wrong::new("`*` stands for every class and can't name one"));
+        }
+        if labels::is_sensitivity(name) && !list.iter().any(|text| **text == *name) {
+            return Some(Wrong::new(format!(
+                "`{name}` is a sensitivity code; a class of that name must have it among its labels"
+            )));
+        }
+        let most = Classes::MOST - labels::SENSITIVITY.len() - 1;
+        (self.classes.len() >= most)
+            .then(|| Wrong::new(format!("there are more than {most} classes")))
+    }
+
+    /// What sets of types hold is checked once, however often they are used.
+    fn sets(&mut self, source: &Source, draft: &Draft) {
+        for (name, words) in &draft.types {
+            if self.tables.resource(name).is_some() {
+                let message = format!("`{}` is a type of FHIR; a set needs another name", **name);
+                self.found.error(source, name.span, message);
+            }
+            for word in &words.value {
+                if self.tables.resource(word).is_some() {
+                    continue;
+                }
+                let message = format!("`{}` is not a type of FHIR R4", **word);
+                let wrong = if draft.types.iter().any(|(name, _)| **name == **word) {
+                    Wrong::with_help(message, "a set can't hold a set: list its types")
+                } else {
+                    let known = self.tables.resources().map(|t| self.tables.name(t));
+                    Wrong::with_nearest(message, word, known)
+                };
+                self.report(source, word.span, wrong);
+            }
         }
     }
 
@@ -139,17 +177,12 @@ impl Build {
         let mut purposes = Vec::new();
         for code in &role.purposes {
             match Purpose::from_code(code) {
-                Some(purpose) => purposes.push(purpose),
-                None => {
-                    let known = Purpose::ALL.iter().map(|p| p.code());
-                    let help = nearest(code, known).map(|n| format!("did you mean `{n}`?"));
-                    self.report(
-                        source,
-                        code,
-                        format!("unknown purpose of use `{}`", **code),
-                        help,
-                    );
+                Some(Purpose::BreakTheGlass) => {
+                    let message = "break-glass is not enforced by this version; remove `BTG`";
+                    self.found.error(source, code.span, message);
                 }
+                Some(purpose) => purposes.push(purpose),
+                None => self.report(source, code.span, unknown_purpose(code)),
             }
         }
         let index = self.roles.len();
@@ -173,63 +206,46 @@ impl Build {
         name: Arc<str>,
         grant: &GrantDraft,
     ) -> Option<Grant> {
+        let before = self.found.len();
         let types = self.types(source, draft, &grant.on);
+        let clear = !types.is_empty() && self.found.len() == before;
         let can = self.can(source, &grant.can);
         let classes = self.listed(source, &grant.sensitive);
-        let mut rules: HashMap<TypeId, Rule> = HashMap::new();
-        match (&grant.show, &grant.hide) {
-            (Some(show), _) => {
-                rules.extend(
-                    self.tries(source, &types, &show.value, true)
-                        .into_iter()
-                        .map(|(t, trie)| (t, Rule::Show(trie))),
-                );
-            }
-            (None, Some(hide)) => {
-                rules.extend(
-                    self.tries(source, &types, &hide.value, false)
-                        .into_iter()
-                        .map(|(t, trie)| (t, Rule::Hide(trie))),
-                );
-            }
-            (None, None) => {}
+        // without its types, a grant's paths and conditions can't be told right from wrong
+        if !clear {
+            return None;
         }
-        let shows = grant.show.is_some();
-        let mut granted = Vec::new();
-        for resource in &types {
-            let unnamed = || {
-                if shows {
-                    Rule::Show(Trie::default())
-                } else {
-                    Rule::All
-                }
-            };
-            granted.push(Granted {
+        let conditions = self.conditions(source, &types, &grant.conditions);
+        let mut rules: HashMap<TypeId, Rule> = match (&grant.show, &grant.hide) {
+            (Some(show), _) => self
+                .shown(source, &types, show)
+                .into_iter()
+                .map(|(t, trie)| (t, Rule::Show(trie)))
+                .collect(),
+            (None, Some(hide)) => self
+                .tries(source, &types, &hide.value, false)
+                .into_iter()
+                .map(|(t, trie)| (t, Rule::Hide(trie)))
+                .collect(),
+            (None, None) => HashMap::new(),
+        };
+        if self.found.len() > before {
+            return None;
+        }
+        let granted = types
+            .iter()
+            .zip(conditions)
+            .map(|(resource, conditions)| Granted {
                 resource: *resource,
-                rule: rules.remove(resource).unwrap_or_else(unnamed),
-                conditions: self.conditions(source, *resource, &grant.conditions),
+                rule: rules.remove(resource).unwrap_or(Rule::All),
+                conditions,
             });
-        }
-        if types.len() > 1
-            && granted
-                .iter()
-                .any(|g| matches!(&g.rule, Rule::Show(trie) if *trie == Trie::default()))
-        {
-            let help =
-                "a type without a path in `show` would show nothing but its id; grant it apart";
-            self.found.error_with_help(
-                source,
-                grant.span,
-                "`show` has no path for some of the types in `on`",
-                help,
-            );
-        }
         Some(Grant {
             name,
             role,
             can,
             classes,
-            types: granted,
+            types: granted.collect(),
         })
     }
 
@@ -243,26 +259,21 @@ impl Build {
             for name in words {
                 match self.tables.resource(name) {
                     Some(t) if out.contains(&t) => {
-                        self.found.error(
-                            source,
-                            word.span,
-                            format!("`{}` is in `on` twice", **name),
-                        );
+                        let message = format!("`{}` is in `on` twice", **name);
+                        self.found.error(source, word.span, message);
                     }
                     Some(t) => out.push(t),
+                    // told where the set is
+                    None if set.is_some() => return Vec::new(),
                     None => {
+                        let types = self.tables.resources().map(|t| self.tables.name(t));
                         let sets = draft.types.iter().map(|(name, _)| name.as_str());
-                        let help = self
-                            .tables
-                            .nearest_resource(name)
-                            .or_else(|| nearest(name, sets))
-                            .map(|n| format!("did you mean `{n}`?"));
-                        self.report(
-                            source,
-                            name,
+                        let wrong = Wrong::with_nearest(
                             format!("`{}` is neither a type nor a set in `[types]`", **name),
-                            help,
+                            name,
+                            types.chain(sets),
                         );
+                        self.report(source, name.span, wrong);
                     }
                 }
             }
@@ -284,14 +295,14 @@ impl Build {
                     );
                 }
                 _ => {
-                    let help =
-                        nearest(word, ["read", "search"]).map(|n| format!("did you mean `{n}`?"));
-                    self.report(
-                        source,
-                        word,
+                    let mut wrong = Wrong::with_nearest(
                         format!("unknown interaction `{}`", **word),
-                        help,
+                        word,
+                        ["read", "search"],
                     );
+                    let known = || "this version knows `read` and `search`".to_owned();
+                    wrong.help.get_or_insert_with(known);
+                    self.report(source, word.span, wrong);
                 }
             }
         }
@@ -308,12 +319,57 @@ impl Build {
             } else if let Some(index) = self.classes.iter().position(|c| *c.name == **word) {
                 out.add(index);
             } else {
-                let help = nearest(word, self.classes.iter().map(|c| &*c.name))
-                    .map(|n| format!("did you mean `{n}`?"));
-                self.report(source, word, format!("unknown class `{}`", **word), help);
+                let wrong = self.unknown_class(word);
+                self.report(source, word.span, wrong);
             }
         }
         out
+    }
+
+    fn unknown_class(&self, word: &str) -> Wrong {
+        let message = format!("unknown class `{word}`");
+        let mut with_label = self.classes.iter();
+        match with_label.find(|c| c.labels.iter().any(|l| *l.code == *word)) {
+            Some(class) => Wrong::with_help(
+                message,
+                format!(
+                    "it is a label of the class `{}`: name the class",
+                    class.name
+                ),
+            ),
+            None => {
+                let known = self.classes.iter().map(|c| &*c.name);
+                let mut wrong = Wrong::with_nearest(message, word, known);
+                let define = || format!("define it as `[sensitive.{word}]` with its `labels`");
+                wrong.help.get_or_insert_with(define);
+                wrong
+            }
+        }
+    }
+
+    /// `show`: of every type it must name something, or the type had better not be in `on`.
+    fn shown(
+        &mut self,
+        source: &Source,
+        types: &[TypeId],
+        show: &Spanned<Vec<Spanned<String>>>,
+    ) -> HashMap<TypeId, Trie> {
+        let before = self.found.len();
+        let tries = self.tries(source, types, &show.value, true);
+        let bare: Vec<String> = types
+            .iter()
+            .filter(|t| !tries.contains_key(t))
+            .map(|t| format!("`{}`", self.tables.name(*t)))
+            .collect();
+        if !bare.is_empty() && self.found.len() == before {
+            self.found.error_with_help(
+                source,
+                show.span,
+                format!("`show` names nothing of {}", bare.join(", ")),
+                "grant apart what is shown whole, or take the type out of `on`",
+            );
+        }
+        tries
     }
 
     fn tries(
@@ -327,8 +383,8 @@ impl Build {
         for text in paths {
             let (resource, stems) = match path::resolve(self.tables, types, text) {
                 Ok(resolved) => resolved,
-                Err(bad) => {
-                    self.report(source, text, bad.message, bad.help);
+                Err(wrong) => {
+                    self.report(source, text.span, wrong);
                     continue;
                 }
             };
@@ -351,9 +407,17 @@ impl Build {
                         help,
                     );
                 }
-                (false, ["id"] | ["meta"] | ["meta", "versionId" | "lastUpdated"]) => {
+                (false, ["id"] | ["meta", "versionId" | "lastUpdated"]) => {
                     self.found
                         .error(source, text.span, format!("`{}` is always shown", **text));
+                }
+                (false, ["meta"]) => {
+                    self.found.error_with_help(
+                        source,
+                        text.span,
+                        "`meta` can't be hidden whole: version and time are always shown",
+                        "name what of it to hide, as in `meta.tag`",
+                    );
                 }
                 _ => out.entry(resource).or_default().insert(&stems),
             }
@@ -361,43 +425,48 @@ impl Build {
         out
     }
 
+    /// The conditions for each of the types, in their order.
     fn conditions(
         &mut self,
         source: &Source,
-        resource: TypeId,
+        types: &[TypeId],
         texts: &[Spanned<String>],
-    ) -> Vec<Condition> {
-        let mut out = Vec::new();
+    ) -> Vec<Vec<Condition>> {
+        let mut out = vec![Vec::new(); types.len()];
         for text in texts {
             for pair in text.split('&') {
                 let Some((name, value)) = pair.split_once('=') else {
-                    self.found.error_with_help(
-                        source,
-                        text.span,
-                        "`where` is a search: `parameter=value`",
-                        "write it as `status=active`",
+                    let wrong = Wrong::with_help(
+                        match pair {
+                            "" => "a condition is missing beside `&`".to_owned(),
+                            _ => format!("`{pair}` is not a condition"),
+                        },
+                        "write `parameter=value`, as in `status=active`",
                     );
+                    self.report(source, text.span, wrong);
                     continue;
                 };
-                match Condition::compile(self.tables, resource, name, value) {
-                    Ok(condition) => out.push(condition),
-                    Err(message) => self.found.error(source, text.span, message),
+                let mut told = Vec::new();
+                for (resource, out) in types.iter().zip(&mut out) {
+                    match Condition::compile(self.tables, *resource, name, value) {
+                        Ok(condition) => out.push(condition),
+                        // what doesn't depend on the type is told once
+                        Err(wrong) if told.contains(&wrong) => {}
+                        Err(wrong) => told.push(wrong),
+                    }
+                }
+                for wrong in told {
+                    self.report(source, text.span, wrong);
                 }
             }
         }
         out
     }
 
-    fn report(
-        &mut self,
-        source: &Source,
-        at: &Spanned<String>,
-        message: String,
-        help: Option<String>,
-    ) {
-        match help {
-            Some(help) => self.found.error_with_help(source, at.span, message, help),
-            None => self.found.error(source, at.span, message),
+    fn report(&mut self, source: &Source, at: Span, wrong: Wrong) {
+        match wrong.help {
+            Some(help) => self.found.error_with_help(source, at, wrong.message, help),
+            None => self.found.error(source, at, wrong.message),
         }
     }
 
@@ -414,12 +483,16 @@ impl Build {
                 }
             }
         }
-        if let (Some(most), Some((source, draft))) =
-            (by_type.iter().map(Vec::len).max(), drafts.first())
-            && most > MOST_GRANTS
+        let most = by_type.iter().zip(self.tables.resources());
+        if let (Some((list, t)), Some((source, draft))) =
+            (most.max_by_key(|(list, _)| list.len()), drafts.first())
+            && list.len() > MOST_GRANTS
         {
-            let message =
-                format!("a type has {most} grants; at most {MOST_GRANTS} can be told apart");
+            let message = format!(
+                "`{}` has {} grants; at most {MOST_GRANTS} of one type can be told apart",
+                self.tables.name(t),
+                list.len()
+            );
             self.found.error(source, draft.name.span, message);
         }
         if self.found.has_errors() || drafts.len() != sources.len() {
@@ -463,4 +536,25 @@ fn label(text: &str) -> Option<Label> {
         system: system.map(Into::into),
         code: code.into(),
     })
+}
+
+fn unknown_purpose(code: &str) -> Wrong {
+    let known = || {
+        Purpose::ALL
+            .into_iter()
+            .map(Purpose::code)
+            .filter(|c| *c != "BTG")
+    };
+    let mut wrong = Wrong::with_nearest(format!("unknown purpose of use `{code}`"), code, known());
+    let all = || {
+        format!(
+            "one of {}",
+            known()
+                .map(|c| format!("`{c}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
+    };
+    wrong.help.get_or_insert_with(all);
+    wrong
 }

@@ -15,9 +15,44 @@ use crate::decide::stance::{Stance, StanceKey};
 use crate::fhir::labels::Purpose;
 use crate::fhir::tables::TypeId;
 use crate::mask::rule::Rule;
-use crate::source::{Diagnostics, Source};
+use crate::source::{Diagnostics, Source, nearest};
 
 pub(crate) use condition::Condition;
+
+/// Why a path or a condition can't be used, and what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Wrong {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    fn with_help(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: Some(help.into()),
+        }
+    }
+
+    /// Names the nearest known word, if one is near.
+    fn with_nearest<'a>(
+        message: impl Into<String>,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        Self {
+            message: message.into(),
+            help: nearest(word, known).map(|name| format!("did you mean `{name}`?")),
+        }
+    }
+}
 
 /// The packs of one service, compiled.
 #[derive(Debug)]

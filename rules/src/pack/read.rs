@@ -1,6 +1,6 @@
 //! One pack's text, read: every key known, every value of its kind, names not yet resolved.
 
-use crate::source::{self, Named, Outcome, Source, Span, Spanned, Table, Words};
+use crate::source::{self, Named, Outcome, Source, Spanned, Table, Words};
 
 /// A pack as written.
 pub(super) struct Draft {
@@ -18,7 +18,6 @@ pub(super) struct RoleDraft {
 }
 
 pub(super) struct GrantDraft {
-    pub(super) span: Span,
     pub(super) on: Vec<Spanned<String>>,
     pub(super) can: Vec<Spanned<String>>,
     pub(super) show: Option<Words>,
@@ -89,7 +88,7 @@ fn role(mut table: Table<'_>) -> Option<RoleDraft> {
     ]);
     let name = table.required_str("name");
     table.str("about");
-    let purposes = words(table.strings("purposes"));
+    let purposes = words(table.required_unless_absent("purposes"));
     let grants = table
         .required_tables("grant")
         .into_iter()
@@ -127,7 +126,6 @@ fn grant(mut table: Table<'_>) -> GrantDraft {
         );
     }
     GrantDraft {
-        span: table.span(),
         on: words(table.required_string_or_list("on")),
         can: words(table.required_string_or_list("can")),
         show,

@@ -74,5 +74,16 @@ mod tests {
         ] {
             assert_eq!(nearest(name, known), meant, "{name}");
         }
+        let types = ["Observation", "ObservationDefinition", "Patient", "Person"];
+        for (name, meant) in [
+            ("Observaton", Some("Observation")),
+            ("Obsrevation", Some("Observation")),
+            ("patient", Some("Patient")),
+            ("Patinet", Some("Patient")),
+            ("Persn", Some("Person")),
+            ("Invoice", None),
+        ] {
+            assert_eq!(nearest(name, types), meant, "{name}");
+        }
     }
 }

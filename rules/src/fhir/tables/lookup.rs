@@ -2,8 +2,8 @@
 
 use super::{
     Element, ElementType, Param, ParamPath, StructId, Structure, SubjectRule, Tables, Type, TypeId,
-    nearest,
 };
+use crate::source::nearest;
 
 impl Tables {
     /// The concrete resource type of this name; names are case-sensitive.

@@ -5,15 +5,12 @@
 //! embedded text. Nothing here looks at a resource or a request, and nothing here decides.
 
 mod lookup;
-mod nearest;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
-
-pub use nearest::nearest;
 
 /// The tables of FHIR R4 (4.0.1).
 ///
