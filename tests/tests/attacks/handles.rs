@@ -192,6 +192,67 @@ fn the_length_of_a_handle_tells_no_position() {
 }
 
 #[test]
+fn a_next_link_of_odd_characters_harms_nothing() {
+    if !need("binary") {
+        return;
+    }
+    for odd in [
+        "?a={b}|c",
+        "?a=<b>^`c",
+        "?%zz",
+        "?a=\\u0000",
+        "?a=b%0d%0aX:y",
+        "?\\u00e4",
+        "?a=[1]&b=(2)",
+    ] {
+        let next = format!("http://x/fhir{odd}");
+        let mut stage = Stage::fixed(&bundle(&[&observation("o1", "p1", "")], Some(&next)));
+        let nurse = stage.token("nurse");
+        let answer = stage.client.get("/fhir/Observation", &nurse);
+        if let Some(link) = (answer.status == 200)
+            .then(|| answer.link("next"))
+            .flatten()
+        {
+            let second = stage.client.get(&link, &nurse);
+            assert!(
+                [200, 502].contains(&second.status),
+                "{odd}: {}",
+                second.text()
+            );
+            for seen in stage.upstream.seen() {
+                assert_eq!(seen.header("x"), None, "{odd}");
+            }
+        } else {
+            assert_eq!(answer.reason(), "upstream-invalid", "{odd}");
+        }
+        assert!(stage.gateway.process().runs(), "{odd}");
+        assert_eq!(
+            stage.client.get("/fhir/metadata", &nurse).status,
+            200,
+            "{odd}"
+        );
+    }
+}
+
+#[test]
+fn a_handle_that_would_not_fit_makes_no_broken_link() {
+    if !need("binary") {
+        return;
+    }
+    let next = format!("http://x/fhir?_cursor={}", "z".repeat(20_000));
+    let stage = Stage::fixed(&bundle(&[&observation("o1", "p1", "")], Some(&next)));
+    let nurse = stage.token("nurse");
+    let answer = stage.client.get("/fhir/Observation", &nurse);
+    // never a page that looks as if it could be followed, or as if it were the last
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (502, "upstream-invalid"),
+        "{}",
+        answer.link("next").unwrap_or_default()
+    );
+}
+
+#[test]
 fn a_next_link_leads_nowhere_but_below_the_upstreams_base() {
     if !need("binary") {
         return;

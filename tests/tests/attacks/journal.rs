@@ -178,6 +178,96 @@ fn disclosed(stage: &Stage) -> usize {
         .count()
 }
 
+/// A stream whose record can't be made breaks; what had left before has its record.
+#[test]
+fn a_stream_breaks_where_its_next_record_can_not_be_made() {
+    if !need("binary") {
+        return;
+    }
+    const ROWS: usize = 3_000;
+    let mut stage = Stage::open(|seen| {
+        if !seen.target.starts_with("/fhir/Observation?") {
+            return Script::json(200, &observation("o1", "p1", ""));
+        }
+        let more = format!(r#","note":[{{"text":"{}"}}]"#, "x".repeat(400));
+        let rows: Vec<String> = (0..ROWS)
+            .map(|n| observation(&format!("row-{n}"), "p1", &more))
+            .collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        let page = bundle(&rows, None);
+        let (first, second) = page.as_bytes().split_at(page.len() / 2);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: {}\r\n\r\n",
+            page.len()
+        );
+        Script::new()
+            .send(head.as_bytes())
+            .send(first)
+            .wait(Duration::from_secs(3))
+            .send(second)
+    });
+    let journal = stage.gateway.folder().join("journal");
+    stage.gateway.kill();
+    fs::remove_dir_all(&journal).expect("the journal's folder");
+    fs::create_dir(&journal).expect("a folder");
+    let path = journal.clone();
+    let Some(_mount) = Mount::over(&path, "8m") else {
+        skip::skip("the right to mount a file system");
+        return;
+    };
+    stage.gateway.again();
+    let nurse = stage.token("nurse");
+    let mut raw = stage.gateway.raw();
+    let host = stage.gateway.address();
+    raw.send(format!("GET /fhir/Observation?_count=500 HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {nurse}\r\n\r\n").as_bytes());
+    let (mut received, _) = raw.read_all(Duration::from_secs(1));
+    assert!(
+        received.starts_with(b"HTTP/1.1 200 "),
+        "{}",
+        String::from_utf8_lossy(&received)
+    );
+    let filler = journal.join("filler");
+    let _ = fs::write(&filler, vec![0; 16 << 20]);
+    let client = stage.gateway.client();
+    let read = Request::get("/fhir/Observation/o1").bearer(&nurse);
+    let began = Instant::now();
+    while client.send(read.clone()).status == 200 {
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "the journal is never full"
+        );
+    }
+    let rest = raw.read_all(Duration::from_secs(5)).0;
+    received.extend(rest);
+    assert!(!received.ends_with(b"0\r\n\r\n"), "the stream looks whole");
+    let text = String::from_utf8_lossy(&received);
+    let left = (0..ROWS)
+        .filter(|n| text.contains(&format!("\"id\":\"row-{n}\"")))
+        .count();
+    assert!(left > 0 && left < ROWS, "{left}");
+    fs::remove_file(&filler).expect("the filler");
+    becomes(&stage, 200, Duration::from_secs(5));
+    let recorded: Vec<String> = stage
+        .gateway
+        .records()
+        .iter()
+        .flat_map(|record| {
+            record["disclosed"]["resources"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default()
+        })
+        .filter_map(|row| row["id"].as_str().map(str::to_owned))
+        .collect();
+    for n in 0..ROWS {
+        let id = format!("row-{n}");
+        assert!(
+            !text.contains(&format!("\"id\":\"{id}\"")) || recorded.contains(&id),
+            "{id} left without its record"
+        );
+    }
+}
+
 /// Either the journal is still there for `audit show`, or nothing leaves.
 #[test]
 fn a_journal_that_is_taken_away_loses_no_record_of_what_left() {

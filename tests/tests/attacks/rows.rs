@@ -411,3 +411,83 @@ fn a_reference_shows_no_name_that_the_role_may_not_read() {
     let row: Value = answer.json();
     assert_eq!(row["subject"]["reference"], "Patient/p1");
 }
+
+#[test]
+fn a_whole_view_shows_no_copy_of_what_the_role_may_not_read() {
+    if !need("binary") {
+        return;
+    }
+    // nurses see whole observations, patients without identifiers, colleagues by name alone
+    let more = r#","performer":[{"reference":"Practitioner/d1","identifier":{"value":"Hidden-4711"},"display":"Dr Shown"}],"encounter":{"reference":"Encounter/e1"}"#;
+    let row = observation("o1", "p1", more).replace(
+        r#"{"reference":"Patient/p1"}"#,
+        r#"{"reference":"Patient/p1","identifier":{"value":"Hidden-4711"},"display":"Ann"}"#,
+    );
+    let stage = Stage::fixed(&row);
+    let answer = stage.get("nurse", "/fhir/Observation/o1");
+    assert_eq!(answer.status, 200);
+    assert!(!answer.holds(HIDDEN), "{}", answer.text());
+    assert!(
+        answer.holds(b"Dr Shown") && answer.holds(b"Ann"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn an_extension_that_is_hidden_leaves_no_trace_among_primitives() {
+    if !need("binary") {
+        return;
+    }
+    let name =
+        |members: &str| format!(r#"{{"resourceType":"Patient","id":"p1","name":[{{{members}}}]}}"#);
+    let hidden = r#"{"extension":[{"url":"http://x","valueString":"Hidden-4711"}]}"#;
+    let leaves = |row: &str| {
+        let answer = Stage::fixed(row).get("front-desk", "/fhir/Patient/p1");
+        assert_eq!(answer.status, 200, "{row}: {}", answer.text());
+        answer.text().to_owned()
+    };
+    for (with, without) in [
+        (
+            format!(r#""given":["Ann"],"_given":[{hidden}]"#),
+            r#""given":["Ann"]"#,
+        ),
+        (
+            format!(r#""_given":[{hidden}],"given":["Ann"]"#),
+            r#""given":["Ann"]"#,
+        ),
+        (
+            format!(r#""given":["Ann"],"_family":{hidden}"#),
+            r#""given":["Ann"]"#,
+        ),
+        (
+            format!(r#""given":["Ann","Bea"],"_given":[null,{hidden}]"#),
+            r#""given":["Ann","Bea"]"#,
+        ),
+    ] {
+        assert_eq!(leaves(&name(&with)), leaves(&name(without)), "{with}");
+    }
+}
+
+#[test]
+fn what_a_contained_resource_contains_does_not_leave() {
+    if !need("binary") {
+        return;
+    }
+    let psy = format!(r#""meta":{{"security":[{{"system":"{ACT}","code":"PSY"}}]}}"#);
+    for nested in [
+        r#"{"resourceType":"Coverage","id":"n","subscriberId":"Hidden-4711"}"#.to_owned(),
+        r#"{"resourceType":"Patient","id":"n","identifier":[{"value":"Hidden-4711"}]}"#.to_owned(),
+        format!(
+            r#"{{"resourceType":"Observation","id":"n",{psy},"status":"final","code":{{"text":"Hidden-4711"}}}}"#
+        ),
+    ] {
+        let more = format!(
+            r#","contained":[{{"resourceType":"Observation","id":"a","status":"final","code":{{"text":"Shown"}},"contained":[{nested}]}},{{"resourceType":"Observation","id":"b","status":"final","code":{{"text":"Shown"}}}}]"#
+        );
+        let stage = Stage::fixed(&observation("o1", "p1", &more));
+        let answer = stage.get("nurse", "/fhir/Observation/o1");
+        assert!(!answer.holds(HIDDEN), "{nested}: {}", answer.text());
+        assert_eq!(answer.status, 200);
+    }
+}

@@ -1,5 +1,7 @@
 //! An upstream that answers a search carelessly or with malice.
 
+use std::time::Duration;
+
 use chartward_tests::client::Error;
 use chartward_tests::{PATIENCE, Request, Response, Script, need};
 
@@ -352,5 +354,36 @@ fn cuts_between_any_two_bytes_change_nothing() {
         assert_eq!(ids(&answer), ids(&whole), "{size}");
         assert_eq!(answer.body.len(), whole.body.len(), "{size}");
         clean(&answer, "pieces");
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_answers_nobody() {
+    if !need("binary") {
+        return;
+    }
+    for wait in [0, 30] {
+        let stage = Stage::open(move |seen| {
+            let id = seen.target.rsplit('/').next().unwrap_or_default();
+            let script = Script::json(200, &observation(id, "p1", ""));
+            if id == "o1" {
+                let smuggled = observation("o2", "p1", r#","note":[{"text":"Hidden-4711"}]"#);
+                script
+                    .wait(Duration::from_millis(wait))
+                    .then(Script::json(200, &smuggled))
+            } else {
+                script
+            }
+        });
+        let nurse = stage.token("nurse");
+        for _ in 0..5 {
+            let first = stage.client.get("/fhir/Observation/o1", &nurse);
+            // sent while nothing is asked, it is no answer to what is asked then
+            std::thread::sleep(Duration::from_millis(wait * 3));
+            let second = stage.client.get("/fhir/Observation/o2", &nurse);
+            assert!([200, 502].contains(&first.status), "{}", first.text());
+            assert!([200, 502].contains(&second.status), "{}", second.text());
+            clean(&second, "the next caller's answer");
+        }
     }
 }
