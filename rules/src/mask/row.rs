@@ -63,6 +63,7 @@ pub(crate) fn walk<'a>(
         findings: Vec::new(),
         withheld: view.withholds,
         needs_contained: false,
+        inside: false,
         marked: false,
         meta_kept: false,
     };
@@ -109,6 +110,8 @@ struct Walk<'a, 'o> {
     findings: Vec<Finding<'a>>,
     withheld: bool,
     needs_contained: bool,
+    /// Within a contained resource.
+    inside: bool,
     /// `meta.security` took the mark.
     marked: bool,
     meta_kept: bool,
@@ -282,6 +285,8 @@ impl<'a> Walk<'a, '_> {
             }
             Act::Extensions(node) => self.extensions(at, node, false, step, depth),
             Act::Modifiers(node) => self.extensions(at, node, true, step, depth),
+            // what is contained contains nothing (dom-2): nobody judged it
+            Act::Contained if self.inside => Ok((skip_value(self.bytes, at, depth)?, Kept::No)),
             Act::Contained => self.contained(at, depth),
             Act::Inner => self.inner_row(at, depth),
         }
@@ -517,7 +522,9 @@ impl<'a> Walk<'a, '_> {
                     let withheld = std::mem::take(&mut walk.withheld);
                     // a container whose white space stays keeps that of what it contains only
                     // where nothing is cut from either
+                    walk.inside = true;
                     let result = walk.object(at, view.root, None, depth, Kind::Root);
+                    walk.inside = false;
                     let goes = std::mem::replace(&mut walk.withheld, withheld);
                     walk.meta_kept = meta;
                     walk.view = outer;
