@@ -178,6 +178,12 @@ impl Bundle {
         out.push(b'}');
         if let Some(position) = &self.next {
             let handle = (self.page.seal)(position);
+            if handle.is_empty() {
+                return Err(Fault {
+                    what: "a next link that is too long",
+                    at: 0,
+                });
+            }
             let url = format!(
                 "{}/{}?_page={handle}",
                 self.page.base,
