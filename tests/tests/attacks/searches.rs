@@ -75,9 +75,7 @@ fn what_was_not_asked_for_does_not_leave() {
         format!(r#"{{"resource":{row},"search":{{"mode":null}}}}"#),
         format!(r#"{{"response":{{"outcome":{row}}}}}"#),
         format!(r#"{{"x":{row}}}"#),
-        format!(
-            r#"{{"link":[{{"relation":"Hidden-4711","url":"Hidden-4711"}}],"fullUrl":"Hidden-4711","extension":[{{"url":"Hidden-4711"}}]}}"#
-        ),
+        r#"{"link":[{"relation":"Hidden-4711","url":"Hidden-4711"}],"fullUrl":"Hidden-4711","extension":[{"url":"Hidden-4711"}]}"#.to_owned(),
         r#"{}"#.to_owned(),
     ] {
         let answer = search(&format!(
