@@ -392,7 +392,8 @@ fn displays_follow_what_the_role_sees() {
             true,
         ),
         ("nurse", "Observation", "subject", "Patient/1", true),
-        ("nurse", "Observation", "encounter", "Encounter/1", true),
+        // a row that may be labelled: only who sees every class sees copies of it
+        ("nurse", "Observation", "encounter", "Encounter/1", false),
         ("coder", "Condition", "subject", "Patient/1", false),
         (
             "coder",

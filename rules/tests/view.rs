@@ -66,7 +66,7 @@ fn labels_decide_wherever_they_stand() {
 #[test]
 fn a_view_that_hides_nothing_leaves_every_byte() {
     let program = pack(NURSE);
-    let row = "{ \"resourceType\" : \"Medication\",\n\t\"id\":\"1\", \"unknown\" : [ 1.0500, {\"a\":null} ],\r\n \"text\":{\"div\":\"<div>\\u00e9</div>\"} , \"extension\":[{\"url\":\"http://x\"}] }";
+    let row = "{ \"resourceType\" : \"Medication\",\n\t\"id\":\"1\", \"unknown\" : [ 1.0500, {\"a\":null} ],\r\n \"text\":{\"div\":\"<div>\\u00e9</div>\"} , \"extension\":[{\"url\":\"http://x\"}], \"_status\": {\"id\":\"a\", \"extension\":[]} }";
     let Asked::Leaves(body) = ask(&program, "nurse", "/Medication/1", row) else {
         panic!()
     };
@@ -168,6 +168,11 @@ fn a_search_set_is_judged_entry_by_entry_however_it_is_cut() {
 #[test]
 fn searches_that_read_hidden_elements_are_refused() {
     let program = pack(NURSE);
+    let extension = ask(&program, "nurse", "/Patient?mothersMaidenName=x", "");
+    assert!(
+        matches!(extension, Asked::Refused("search-reads-hidden", _)),
+        "{extension:?}"
+    );
     for query in [
         "birthdate=1970",
         "birthdate:missing=true",

@@ -13,7 +13,7 @@ struct Edge {
     gateway: Gateway,
     upstream: Upstream,
     token: String,
-    _tokens: Tokens,
+    tokens: Tokens,
 }
 
 impl Edge {
@@ -26,7 +26,7 @@ impl Edge {
             gateway: Gateway::start(setup),
             upstream,
             token,
-            _tokens: tokens,
+            tokens,
         }
     }
 
@@ -413,11 +413,16 @@ fn a_caller_without_a_good_credential_is_challenged() {
         !none.header("www-authenticate").contains("error"),
         "RFC 6750 section 3: no error code"
     );
+    let other = edge.tokens.token("dr", &["physician"], "user/*.rs");
+    let signed = edge.token.rsplit_once('.').map_or("", |(signed, _)| signed);
+    let signature = other.rsplit('.').next().unwrap_or_default();
     for token in [
         "x",
         "a.b.c",
         &format!("{}x", edge.token),
         &edge.token[..edge.token.len() - 4],
+        // well-formed and by the right key, over another token
+        &format!("{signed}.{signature}"),
     ] {
         let bad = client.get("/fhir/Patient/p1", token);
         assert_eq!(bad.status, 401, "{}", bad.text());

@@ -34,8 +34,12 @@ function redact(r, data, flags) {
 export default { head, redact };
 ";
 
+/// What makes nginx fast: connections to the upstream kept, buffers that hold the largest body.
+pub const TUNED: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\"; \
+     proxy_max_temp_file_size 0; proxy_buffers 64 8k;";
+
 /// nginx as a TLS proxy; with njs it redacts.
-pub fn nginx(port: u16, upstream: u16, redacts: bool) -> String {
+pub fn nginx(port: u16, upstream: u16, redacts: bool, tuning: &str) -> String {
     let (load, import, filter) = if redacts {
         (
             "load_module /usr/lib/nginx/modules/ngx_http_js_module.so;\n",
@@ -49,11 +53,11 @@ pub fn nginx(port: u16, upstream: u16, redacts: bool) -> String {
         "{load}daemon off; master_process off; pid nginx.pid; error_log stderr crit;\n\
          events {{ worker_connections 4096; }}\n\
          http {{\n {import} access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
-         client_body_temp_path tmp; proxy_temp_path tmp-proxy; proxy_max_temp_file_size 0; proxy_buffers 64 8k;\n\
+         client_body_temp_path tmp; proxy_temp_path tmp-proxy; {tuning}\n\
          upstream chart {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}\n\
          server {{ listen 127.0.0.1:{port} ssl; ssl_certificate server.pem; ssl_certificate_key server.key;\n\
          ssl_protocols TLSv1.3;\n\
-         location / {{ proxy_pass http://chart; proxy_http_version 1.1; proxy_set_header Connection \"\"; {filter} }} }}\n}}\n"
+         location / {{ proxy_pass http://chart; {filter} }} }}\n}}\n"
     )
 }
 

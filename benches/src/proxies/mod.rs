@@ -68,10 +68,16 @@ impl<'a> Bench<'a> {
     /// Starts all of them; nginx, the measure, is the first.
     pub fn start(&self) -> Vec<Proxy> {
         vec![
-            self.nginx("nginx, TLS proxy", false),
+            self.nginx("nginx, TLS proxy", "nginx", false, config::TUNED),
+            self.nginx(
+                "nginx, upstream left at defaults",
+                "nginx-default",
+                false,
+                "",
+            ),
             self.gateway("write"),
             self.gateway("fsync"),
-            self.nginx("nginx + njs that redacts", true),
+            self.nginx("nginx + njs that redacts", "njs", true, config::TUNED),
             self.haproxy(),
             self.envoy(),
         ]
@@ -105,12 +111,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn nginx(&self, name: &str, redacts: bool) -> Proxy {
-        let folder = self.room(if redacts { "njs" } else { "nginx" });
+    fn nginx(&self, name: &str, room: &str, redacts: bool, tuning: &str) -> Proxy {
+        let folder = self.room(room);
         let port = free_port();
         fs::write(
             folder.join("nginx.conf"),
-            config::nginx(port, self.upstream, redacts),
+            config::nginx(port, self.upstream, redacts, tuning),
         )
         .expect("a file");
         fs::write(folder.join("redact.js"), config::REDACT).expect("a file");

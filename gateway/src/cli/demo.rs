@@ -97,7 +97,7 @@ fn run(port: Option<u16>, directory: Option<PathBuf>, out: &mut dyn Write) -> io
     let config = directory.join("config.toml");
     fs::write(
         &config,
-        configuration(https, metrics, &base, issuer.url(), &server.base_url()),
+        configuration(https, metrics, &base, issuer.url(), server.base_url()),
     )?;
 
     let plan = Plan::load(&config).map_err(|errors| io::Error::other(errors.render()))?;

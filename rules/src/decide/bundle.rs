@@ -28,6 +28,8 @@ pub(super) struct Page {
     pub(super) notice: bool,
     /// Whether `total` may be told (D11).
     pub(super) complete: bool,
+    /// Largest row, bytes.
+    pub(super) row_max: usize,
     pub(super) seal: Sealer,
 }
 
@@ -140,19 +142,26 @@ impl Bundle {
         Ok(())
     }
 
-    /// Keeps the beginning of an entry. One larger than what is at hand is tried again when
-    /// twice as much is there, so that long entries cost no more than twice their length.
+    /// Keeps the beginning of an entry. It is tried again when a quarter more is there, so that
+    /// many small chunks cost no more than a few large ones.
     fn keep(&mut self, carry: Vec<u8>) {
-        self.wanted = if carry.len() > 64 * 1024 {
-            carry.len() * 2
-        } else {
-            0
-        };
+        let length = carry.len();
+        let most = self.page.row_max.max(length + 1);
+        self.wanted = (length + length / 4).min(most);
         self.carry = carry;
     }
 
     /// The upstream's answer ended: the rest of the carry, the links, the closing brace.
-    pub(super) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub(super) fn end(
+        &mut self,
+        out: &mut Vec<u8>,
+        rows: &mut Vec<Row>,
+        withheld: &mut u64,
+    ) -> Result<(), Fault> {
+        let mut carry = std::mem::take(&mut self.carry);
+        let used = self.run(&carry, out, rows, withheld)?;
+        carry.drain(..used);
+        self.carry = carry;
         if self.state != State::End || !self.carry.iter().all(u8::is_ascii_whitespace) {
             return Err(Fault {
                 what: "truncated",

@@ -136,6 +136,7 @@ impl Judge {
             link: format!("{}/{name}{mark}{query}", service.base),
             notice: service.withheld_notice && !complete,
             complete,
+            row_max: service.row_max,
             seal,
         };
         let shape = Shape::Bundle(Box::new(Bundle::new(rows, page)));
@@ -247,7 +248,7 @@ impl Judge {
                 *bytes = Vec::new();
                 Ok(())
             }
-            Shape::Bundle(bundle) => bundle.end(&mut self.out),
+            Shape::Bundle(bundle) => bundle.end(&mut self.out, &mut self.rows, &mut self.withheld),
         }
     }
 

@@ -233,6 +233,7 @@ pub fn decide(
         stance,
         can,
         patient,
+        nest: 0,
     };
     let shared: Arc<[u8]> = {
         let names: Vec<Arc<str>> = candidates

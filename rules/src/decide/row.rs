@@ -1,5 +1,6 @@
 //! One row judged: which grants match it, under which view it leaves, or that it doesn't.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::stance::{self, Candidates, Sighted, Stance};
@@ -23,7 +24,13 @@ pub(crate) struct Bench {
     pub(crate) can: Can,
     /// The launch patient, to whom `patient/` scopes confine.
     pub(crate) patient: Option<Arc<str>>,
+    /// How many rows the row is inside of.
+    pub(crate) nest: u32,
 }
+
+/// Rows inside rows deeper than this don't leave: each is walked more than once, and so all that
+/// is inside it again.
+const MOST_INNER: u32 = 4;
 
 /// Judges rows of one type, one after the other.
 #[derive(Debug)]
@@ -85,7 +92,8 @@ impl RowJudge {
         let candidates = self.candidates.clone();
         let mut used = self.last;
         let mut contained = None;
-        loop {
+        // what is found doesn't depend on the view, so the second round is the last
+        for _ in 0..4 {
             let (sighted, shows_reads) = self.sighted(used);
             let bench = &self.bench;
             let walked = walk(
@@ -123,6 +131,7 @@ impl RowJudge {
                 }
             };
         }
+        Err(scan::fault("a row whose grants can't be settled", at))
     }
 
     /// The view of a union, and whether it shows all that the search reads.
@@ -186,14 +195,18 @@ impl Bench {
                 .filter(move |f| f.slot.question == stance::LABEL && f.slot.part == part)
         };
         for code in found(0) {
-            let system = found(1)
-                .find(|s| s.object == code.object)
-                .map(|s| labels::system(&s.text));
+            let systems: Vec<&str> = found(1)
+                .filter(|s| s.object == code.object)
+                .map(|s| labels::system(&s.text))
+                .collect();
             for (index, class) in self.program.classes.iter().enumerate() {
                 let has = class.labels.iter().any(|label| {
                     let fits = match label.system.as_deref() {
-                        Some(wanted) => system == Some(labels::system(wanted)),
-                        None => stance::is_label_system(system),
+                        Some(wanted) => systems.contains(&labels::system(wanted)),
+                        None => {
+                            systems.is_empty()
+                                || systems.iter().any(|s| stance::is_label_system(Some(s)))
+                        }
                     };
                     fits && *label.code == *code.text
                 });
@@ -271,8 +284,9 @@ impl Bench {
     }
 
     fn judge_one_contained(&self, bytes: &[u8], at: usize) -> Result<Contained, Stop> {
-        let resource = type_at(bytes, at)?
-            .ok_or_else(|| scan::fault("contained resource of unknown type", at))?;
+        let Some(resource) = inner_type(bytes, at)? else {
+            return Ok(Contained::default());
+        };
         let mut id = None;
         scan::members(bytes, at, 1, |member| {
             if is_key(&member, b"id") {
@@ -282,7 +296,7 @@ impl Bench {
         })?;
         let none = Contained {
             id: id.unwrap_or_default(),
-            resource,
+            resource: Some(resource),
             view: None,
         };
         let Some(candidates) = self.stance.candidates(resource, self.can) else {
@@ -327,13 +341,18 @@ impl Inner for Bench {
     fn row(&self, bytes: &[u8], _depth: u32) -> Result<Option<Vec<u8>>, Fault> {
         let at = skip_space(bytes, 0);
         let judged = (|| {
-            let Some(resource) = type_at(bytes, at)? else {
+            if self.nest >= MOST_INNER {
+                return Ok(None);
+            }
+            let Some(resource) = inner_type(bytes, at)? else {
                 return Ok(None);
             };
             let Some(candidates) = self.stance.candidates(resource, self.can) else {
                 return Ok(None);
             };
-            let mut judge = RowJudge::new(self.clone(), candidates.clone(), Vec::new());
+            let mut bench = self.clone();
+            bench.nest += 1;
+            let mut judge = RowJudge::new(bench, candidates.clone(), Vec::new());
             let mut out = Vec::new();
             let (_, judged) = judge.judge(bytes, at, &mut out)?;
             Ok(matches!(judged, Judged::Leaves(_)).then_some(out))
@@ -375,10 +394,7 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
             let mut ids: Vec<Box<str>> = Vec::new();
             let mut clear = true;
             for finding in of(stance::SUBJECT) {
-                let text = finding
-                    .text
-                    .split_once("/_history/")
-                    .map_or(&*finding.text, |(before, _)| before);
+                let text = without_version(&finding.text);
                 match text.split_once('/') {
                     Some(("Patient", id)) if is_id(id) => {
                         if !ids.iter().any(|known| **known == *id) {
@@ -398,9 +414,35 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
     }
 }
 
+/// A reference without its `/_history/…`.
+fn without_version(reference: &str) -> &str {
+    // most have one `/` and nothing to look for
+    match reference.matches('/').count() {
+        0..=2 => reference,
+        _ => reference
+            .split_once("/_history/")
+            .map_or(reference, |(before, _)| before),
+    }
+}
+
 /// The type of the resource at `at`, by its `resourceType` wherever that stands; `None` for one
 /// that the tables don't know.
-pub(crate) fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
+fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
+    match type_name(bytes, at)? {
+        Some(name) => Ok(r4().resource(&name)),
+        None => Err(scan::fault("a resource without its type", at)),
+    }
+}
+
+/// The type of what stands where a resource should inside a row; what isn't one has none.
+fn inner_type(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
+    match scan::byte(bytes, at)? {
+        b'{' => Ok(type_name(bytes, at)?.and_then(|name| r4().resource(&name))),
+        _ => Ok(None),
+    }
+}
+
+fn type_name(bytes: &[u8], at: usize) -> Result<Option<Cow<'_, str>>, Stop> {
     let mut found = None;
     scan::members(bytes, at, 0, |member| {
         if is_key(&member, b"resourceType") {
@@ -408,16 +450,16 @@ pub(crate) fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
         }
         found.is_none()
     })?;
-    match found {
-        Some(Some(name)) => Ok(r4().resource(&name)),
-        _ => Err(scan::fault("a resource without its type", at)),
-    }
+    Ok(found.flatten())
 }
 
-/// Where the items of the array at `at` begin.
+/// Where the items of the array at `at` begin; nothing else has items.
 fn items(bytes: &[u8], at: usize) -> Result<Vec<usize>, Stop> {
     let mut out = Vec::new();
-    let mut at = skip_space(bytes, scan::expect(bytes, at, b'[')?);
+    if scan::byte(bytes, at)? != b'[' {
+        return Ok(out);
+    }
+    let mut at = skip_space(bytes, at + 1);
     if scan::byte(bytes, at)? == b']' {
         return Ok(out);
     }

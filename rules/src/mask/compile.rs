@@ -127,7 +127,6 @@ impl Build<'_> {
         let tables = self.tables;
         let is_reference = tables.structure(structure).name == "Reference";
         for element in &tables.structure(structure).elements {
-            let first = children.len();
             if is_reference && !stays(element, copies) {
                 self.cut(element, &mut children);
                 continue;
@@ -136,7 +135,15 @@ impl Build<'_> {
                 self.shown(element, &mut children);
                 continue;
             }
-            let must = match rule::sight(grants, element, place == Place::Root) {
+            // `show` can't name extensions: they are kept by their URL where their parent is shown
+            let by_url =
+                element.name == "extension" && grants.iter().any(|pos| matches!(pos, Pos::Show(_)));
+            let sight = if by_url {
+                Sight::Shown
+            } else {
+                rule::sight(grants, element, place == Place::Root)
+            };
+            let must = match sight {
                 Sight::Shown => {
                     self.shown(element, &mut children);
                     is_reference_type(tables, element)
@@ -144,10 +151,6 @@ impl Build<'_> {
                 Sight::Partly(inner) => {
                     self.partly(element, &inner, place, &mut children);
                     true
-                }
-                Sight::Hidden if element.name == "extension" && !all_hide(grants, element) => {
-                    self.shown(element, &mut children);
-                    false
                 }
                 Sight::Hidden => {
                     self.cut(element, &mut children);
@@ -162,7 +165,7 @@ impl Build<'_> {
                 }
             };
             if must && element.min > 0 {
-                self.require(element, first, &children, &mut required);
+                self.require(element, &children, &mut required);
             }
         }
         if place == Place::Meta {
@@ -183,25 +186,13 @@ impl Build<'_> {
             if element.min == 0 || !is_reference_type(tables, element) {
                 continue;
             }
-            let keys: Vec<String> = tables.json_keys(element).map(|(key, _)| key).collect();
-            let first = children
-                .iter()
-                .position(|c| keys.iter().any(|k| k.as_bytes() == &*c.key));
-            if let Some(first) = first {
-                self.require(element, first, children, &mut required);
-            }
+            self.require(element, children, &mut required);
         }
         required
     }
 
     /// Where none of the element's keys stays, an absent reason stands for it.
-    fn require(
-        &mut self,
-        element: &Element,
-        first: usize,
-        children: &[Child],
-        required: &mut Vec<Required>,
-    ) {
+    fn require(&mut self, element: &Element, children: &[Child], required: &mut Vec<Required>) {
         match self.absent(element, 0) {
             Some(bytes) => {
                 let keys: Vec<String> = self
@@ -209,7 +200,7 @@ impl Build<'_> {
                     .json_keys(element)
                     .flat_map(|(key, _)| [format!("_{key}"), key])
                     .collect();
-                let of = (first..children.len())
+                let of = (0..children.len())
                     .filter(|i| {
                         let child = children.get(*i);
                         child.is_some_and(|c| keys.iter().any(|k| k.as_bytes() == &*c.key))
@@ -235,6 +226,14 @@ impl Build<'_> {
         let is_meta = place == Place::Root && element.name == "meta";
         for (key, t) in tables.json_keys(element) {
             match t {
+                // where it points is hidden, so what may stay can't depend on it (D7)
+                ElementType::Complex(s)
+                    if tables.structure(*s).name == "Reference"
+                        && !self.shows(*s, inner, "reference") =>
+                {
+                    let node = self.partial_with(*s, inner, Place::Inside, 0);
+                    push(children, &key, Act::Enter(node));
+                }
                 ElementType::Complex(s) if tables.structure(*s).name == "Reference" => {
                     let variants =
                         [0, 1, 2, 3].map(|c| self.partial_with(*s, inner, Place::Inside, c));
@@ -247,6 +246,19 @@ impl Build<'_> {
                         },
                     );
                 }
+                // narrative repeats what is hidden elsewhere (D7)
+                ElementType::Complex(s) if tables.structure(*s).name == "Narrative" => {
+                    push(children, &key, Act::Cut);
+                }
+                ElementType::Complex(s) if tables.structure(*s).name == "Extension" => {
+                    let node = self.partial(*s, inner, Place::Inside);
+                    let act = if element.modifier {
+                        Act::Modifiers(node)
+                    } else {
+                        Act::Extensions(node)
+                    };
+                    push(children, &key, act);
+                }
                 ElementType::Complex(s) if is_meta => {
                     let node = self.partial(*s, inner, Place::Meta);
                     push(children, &key, Act::Meta(node));
@@ -255,10 +267,20 @@ impl Build<'_> {
                     let node = self.partial(*s, inner, Place::Inside);
                     push(children, &key, Act::Enter(node));
                 }
-                // paths that end below a primitive are refused when the pack is read
+                // a choice: what `hide` names lies inside its complex types only
+                ElementType::Primitive(_)
+                    if inner.iter().any(|pos| !matches!(pos, Pos::Show(_))) =>
+                {
+                    self.shown_primitive(element, &key, children);
+                }
                 _ => push(children, &key, Act::Cut),
             }
         }
+    }
+
+    fn shows(&self, structure: StructId, grants: &[Pos<'_>], stem: &str) -> bool {
+        let element = self.tables.structure(structure).element(stem);
+        element.is_some_and(|e| matches!(rule::sight(grants, e, false), Sight::Shown))
     }
 
     fn cut(&mut self, element: &Element, children: &mut Vec<Child>) {
@@ -275,14 +297,8 @@ impl Build<'_> {
         for (key, t) in tables.json_keys(element) {
             let act = match t {
                 ElementType::Primitive(_) | ElementType::Xhtml => {
-                    let sibling = self.sibling();
-                    let act = if element.many && !self.whole {
-                        Act::Siblings(sibling)
-                    } else {
-                        Act::Enter(sibling)
-                    };
-                    push(children, &format!("_{key}"), act);
-                    Act::Copy
+                    self.shown_primitive(element, &key, children);
+                    continue;
                 }
                 ElementType::Resource if element.name == "contained" => Act::Contained,
                 ElementType::Resource => Act::Inner,
@@ -290,6 +306,17 @@ impl Build<'_> {
             };
             push(children, &key, act);
         }
+    }
+
+    fn shown_primitive(&mut self, element: &Element, key: &str, children: &mut Vec<Child>) {
+        let node = self.sibling();
+        let (act, sibling) = match (element.many, self.whole) {
+            (true, true) => (Act::Copy, Act::Siblings(node)),
+            (true, false) => (Act::Items(node), Act::Siblings(node)),
+            (false, _) => (Act::Copy, Act::Enter(node)),
+        };
+        push(children, &format!("_{key}"), sibling);
+        push(children, key, act);
     }
 
     fn shown_complex(&mut self, element: &Element, structure: StructId) -> Act {
@@ -318,11 +345,19 @@ impl Build<'_> {
         if let Some(known) = self.sibling {
             return known;
         }
-        let id = match self.tables.datatype("Element") {
-            Some(element) => self.full(element),
-            None => self.reserve(),
-        };
+        let id = self.reserve();
         self.sibling = Some(id);
+        let tables = self.tables;
+        let mut children = Vec::new();
+        // the tables have no structure for it; an extension has the same two elements
+        if let Some(extension) = tables.datatype("Extension") {
+            for name in ["id", "extension"] {
+                if let Some(element) = tables.structure(extension).element(name) {
+                    self.shown(element, &mut children);
+                }
+            }
+        }
+        self.fill(id, children, Vec::new());
         id
     }
 
@@ -402,13 +437,6 @@ fn stays(element: &Element, copies: u8) -> bool {
         "identifier" => copies & 2 != 0,
         _ => true,
     }
-}
-
-fn all_hide(grants: &[Pos<'_>], element: &Element) -> bool {
-    grants.iter().all(|pos| match pos {
-        Pos::Hide(trie) => trie.names(element.name),
-        _ => false,
-    })
 }
 
 fn is_reference_type(tables: &Tables, element: &Element) -> bool {

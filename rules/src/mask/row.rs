@@ -4,20 +4,27 @@
 //! Under a view that hides something, white space between tokens goes, so that it can't tell
 //! what was there (D7). Under a view that hides nothing, the row leaves byte for byte.
 
+mod links;
+mod seen;
+mod siblings;
+
 use std::borrow::Cow;
+
+use seen::{Strangers, has, set};
 
 use super::compile::REDACTED;
 use super::probe::{Finding, Probe, ProbeId, Slot};
 use super::scan::{self, byte, deeper, expect, fault, skip_value};
-use super::view::{Act, Node, NodeId, View, type_named};
+use super::view::{Act, Node, NodeId, View};
 use super::{Fault, Stop};
 use crate::fhir::tables::TypeId;
 
 /// A contained resource, judged before its container is walked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Contained {
     pub(crate) id: Box<str>,
-    pub(crate) resource: TypeId,
+    /// `None`: of a type that the tables don't know, or no resource.
+    pub(crate) resource: Option<TypeId>,
     /// `None`: it goes, with the references to it.
     pub(crate) view: Option<std::sync::Arc<View>>,
 }
@@ -63,9 +70,10 @@ pub(crate) fn walk<'a>(
         findings: Vec::new(),
         withheld: view.withholds,
         needs_contained: false,
-        inside: false,
         marked: false,
         meta_kept: false,
+        shows_contained: view.shows_contained(),
+        inside: false,
     };
     let (end, _) = walk.object(at, view.root, Some(Probe::ROOT), 0, Kind::Root)?;
     walk.flush(end);
@@ -110,11 +118,13 @@ struct Walk<'a, 'o> {
     findings: Vec<Finding<'a>>,
     withheld: bool,
     needs_contained: bool,
-    /// Within a contained resource.
-    inside: bool,
     /// `meta.security` took the mark.
     marked: bool,
     meta_kept: bool,
+    /// The container's view shows `contained`.
+    shows_contained: bool,
+    /// What is walked is a contained resource: it contains none itself.
+    inside: bool,
 }
 
 /// A point to which the output can return.
@@ -143,13 +153,13 @@ impl<'a> Walk<'a, '_> {
         let mut at = expect(self.bytes, at, b'{')?;
         let mut seen = [0u64; 8];
         let mut stays = [0u64; 8];
-        let mut strangers: Vec<Cow<'a, [u8]>> = Vec::new();
-        let mut any = false;
+        let mut strangers = Strangers::default();
+        let withheld = self.withheld;
+        let (mut any, mut lost) = (false, false);
         let mut parent_goes = false;
         let mut mark = self.mark(at);
         at = self.space(at);
-        let empty = byte(self.bytes, at)? == b'}';
-        if !empty {
+        if byte(self.bytes, at)? != b'}' {
             loop {
                 let (key, value) = self.key(at)?;
                 let child = node.keys.find(&node.children, &key);
@@ -161,10 +171,9 @@ impl<'a> Walk<'a, '_> {
                         node.children.get(index).map_or(Act::Cut, |c| c.act)
                     }
                     None if node.keeps_unknown => {
-                        if strangers.contains(&key) {
+                        if strangers.have(key.clone()) {
                             return Err(fault("duplicate key", at));
                         }
-                        strangers.push(key.clone());
                         Act::Enter(ANY)
                     }
                     None => Act::Cut,
@@ -179,6 +188,7 @@ impl<'a> Walk<'a, '_> {
                     }
                     Kept::No | Kept::NorParent => {
                         self.back(mark, end);
+                        lost = true;
                         parent_goes |= kept == Kept::NorParent;
                     }
                 }
@@ -197,9 +207,11 @@ impl<'a> Walk<'a, '_> {
             }
         }
         if parent_goes {
+            self.withheld = withheld;
             return Ok((at + 1, Kept::No));
         }
-        let any = self.finish(at, node, &stays, any, empty, kind);
+        // a view that hides nothing keeps an object that was empty from the start
+        let any = self.finish(at, node, &stays, any, kind) || (self.view.whole && !lost);
         Ok((at + 1, if any { Kept::Yes } else { Kept::No }))
     }
 
@@ -210,7 +222,6 @@ impl<'a> Walk<'a, '_> {
         node: &Node,
         stays: &[u64; 8],
         mut any: bool,
-        empty: bool,
         kind: Kind,
     ) -> bool {
         for required in &node.required {
@@ -220,8 +231,7 @@ impl<'a> Walk<'a, '_> {
             }
         }
         if self.view.whole {
-            // an object that was empty from the start is no less than it was
-            return any || empty;
+            return any;
         }
         match kind {
             Kind::Plain => {}
@@ -258,18 +268,18 @@ impl<'a> Walk<'a, '_> {
         }
         match act {
             Act::Copy => self.copy(at, probe, step, key, object, depth),
-            Act::Cut if step.is_none() => Ok((skip_value(self.bytes, at, depth)?, Kept::No)),
-            Act::Cut => {
-                let (end, _) = self.any(at, probe, step, key, object, depth)?;
-                Ok((end, Kept::No))
-            }
+            Act::Cut => self.unseen(at, probe, step, key, object, depth),
             Act::Withhold => {
                 self.withheld = true;
-                Ok((skip_value(self.bytes, at, depth)?, Kept::No))
+                self.unseen(at, probe, step, key, object, depth)
             }
             Act::Enter(ANY) => self.any(at, probe, step, key, object, depth),
             Act::Enter(node) => self.enter(at, node, step, depth, Kind::Plain),
-            Act::Meta(node) => self.meta(at, node, step, depth),
+            Act::Meta(node) if byte(self.bytes, at)? == b'{' => {
+                self.marked = false;
+                self.object(at, node, step, depth, Kind::Meta)
+            }
+            Act::Meta(_) => self.unseen(at, probe, step, key, object, depth),
             Act::Marked(node) => {
                 let (end, kept) = self.enter(at, node, step, depth, Kind::Plain)?;
                 if kept == Kept::Yes && byte(self.bytes, at)? == b'[' {
@@ -279,17 +289,34 @@ impl<'a> Walk<'a, '_> {
                 }
                 Ok((end, Kept::No))
             }
-            Act::Siblings(node) => self.siblings(at, node, depth),
+            Act::Items(node) => self.items(at, node, probe, step, key, object, depth),
+            Act::Siblings(node) => self.siblings(at, node, key, object, depth),
             Act::Reference { variants, fallback } => {
                 self.references(at, variants, fallback, step, depth)
             }
             Act::Extensions(node) => self.extensions(at, node, false, step, depth),
             Act::Modifiers(node) => self.extensions(at, node, true, step, depth),
-            // what is contained contains nothing (dom-2): nobody judged it
-            Act::Contained if self.inside => Ok((skip_value(self.bytes, at, depth)?, Kept::No)),
             Act::Contained => self.contained(at, depth),
             Act::Inner => self.inner_row(at, depth),
         }
+    }
+
+    /// What doesn't leave: looked into only where a decision asks for something inside.
+    fn unseen(
+        &mut self,
+        at: usize,
+        probe: Option<ProbeId>,
+        step: Option<ProbeId>,
+        key: &[u8],
+        object: usize,
+        depth: u32,
+    ) -> Ended {
+        let end = if step.is_none() {
+            skip_value(self.bytes, at, depth)?
+        } else {
+            self.any(at, probe, step, key, object, depth)?.0
+        };
+        Ok((end, Kept::No))
     }
 
     /// A primitive, or an array of them. Where the tables say primitive and an object stands, a
@@ -306,20 +333,40 @@ impl<'a> Walk<'a, '_> {
         match byte(self.bytes, at)? {
             b'"' => Ok((scan::string(self.bytes, at + 1)?.end, Kept::Yes)),
             b'{' if self.view.whole => self.any(at, probe, step, key, object, depth),
-            b'{' => Ok((skip_value(self.bytes, at, depth)?, Kept::No)),
+            b'{' => self.unseen(at, probe, step, key, object, depth),
             b'[' => self.array(at, depth, |walk, at, depth| {
-                if let (Some(probe), Some(_)) = (probe, step)
-                    && !matches!(byte(walk.bytes, at)?, b'{' | b'[')
-                {
-                    walk.find(at, probe, key, object)?;
-                }
-                match byte(walk.bytes, at)? {
-                    b'{' | b'[' if walk.view.whole => walk.any(at, probe, step, key, object, depth),
-                    b'{' | b'[' => Ok((skip_value(walk.bytes, at, depth)?, Kept::No)),
-                    _ => Ok((skip_value(walk.bytes, at, depth)?, Kept::Yes)),
-                }
+                walk.item(at, probe, step, key, object, depth)
             }),
+            // absent, as FHIR has it: `null` stands only where items must stay in line
+            b'n' if !self.view.whole => Ok((scan::scalar(self.bytes, at)?, Kept::No)),
             _ => Ok((scan::scalar(self.bytes, at)?, Kept::Yes)),
+        }
+    }
+
+    /// An item of an array of primitives; under a view that hides something, what isn't one goes.
+    fn item(
+        &mut self,
+        at: usize,
+        probe: Option<ProbeId>,
+        step: Option<ProbeId>,
+        key: &[u8],
+        object: usize,
+        depth: u32,
+    ) -> Ended {
+        match byte(self.bytes, at)? {
+            b'{' | b'[' if self.view.whole => self.any(at, probe, step, key, object, depth),
+            b'{' | b'[' => self.unseen(at, probe, step, key, object, depth),
+            first => {
+                if let (Some(probe), Some(_)) = (probe, step) {
+                    self.find(at, probe, key, object)?;
+                }
+                let kept = if first == b'n' && !self.view.whole {
+                    Kept::No
+                } else {
+                    Kept::Yes
+                };
+                Ok((skip_value(self.bytes, at, depth)?, kept))
+            }
         }
     }
 
@@ -371,189 +418,6 @@ impl<'a> Walk<'a, '_> {
                 let kept = if self.view.whole { Kept::Yes } else { Kept::No };
                 Ok((skip_value(self.bytes, at, depth)?, kept))
             }
-        }
-    }
-
-    fn meta(&mut self, at: usize, node: NodeId, probe: Option<ProbeId>, depth: u32) -> Ended {
-        if byte(self.bytes, at)? != b'{' {
-            // of the wrong shape it doesn't leave, but its labels count
-            let (end, _) = self.any(at, None, probe, b"meta", at, depth)?;
-            return Ok((end, Kept::No));
-        }
-        self.marked = false;
-        self.object(at, node, probe, depth, Kind::Meta)
-    }
-
-    /// `_x` of a repeating primitive: an item that loses everything leaves `null` in its place.
-    fn siblings(&mut self, at: usize, node: NodeId, depth: u32) -> Ended {
-        if byte(self.bytes, at)? != b'[' {
-            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
-        }
-        let mut left = false;
-        let (end, _) = self.array(at, depth, |walk, at, depth| {
-            let mark = walk.mark(at);
-            let (end, kept) = walk.enter(at, node, None, depth, Kind::Plain)?;
-            if kept == Kept::Yes {
-                left = true;
-            } else {
-                walk.back(mark, end);
-                walk.out.extend_from_slice(b"null");
-            }
-            Ok((end, Kept::Yes))
-        })?;
-        Ok((end, if left { Kept::Yes } else { Kept::No }))
-    }
-
-    fn references(
-        &mut self,
-        at: usize,
-        variants: [NodeId; 4],
-        fallback: u8,
-        probe: Option<ProbeId>,
-        depth: u32,
-    ) -> Ended {
-        match byte(self.bytes, at)? {
-            b'{' => match self.points_to(at, fallback, depth)? {
-                Some(bits) => {
-                    let [none, display, identifier, both] = variants;
-                    let node = match bits {
-                        0 => none,
-                        1 => display,
-                        2 => identifier,
-                        _ => both,
-                    };
-                    self.object(at, node, probe, depth, Kind::Plain)
-                }
-                None => {
-                    let (end, _) = self.object(at, ANY, probe, depth, Kind::Plain)?;
-                    Ok((end, Kept::No))
-                }
-            },
-            b'[' => self.array(at, depth, |walk, at, depth| {
-                walk.references(at, variants, fallback, probe, depth)
-            }),
-            _ => self.enter(at, variants[0], probe, depth, Kind::Plain),
-        }
-    }
-
-    /// What of a reference's copies may stay; `None` where it goes with what it points to.
-    fn points_to(&mut self, at: usize, fallback: u8, depth: u32) -> Result<Option<u8>, Stop> {
-        let bytes = self.bytes;
-        let (mut reference, mut declared) = (None, None);
-        scan::members(bytes, at, depth, |member| {
-            if is_key(&member, b"reference") {
-                reference = quoted(bytes, member.value, member.end);
-                return false;
-            }
-            if is_key(&member, b"type") {
-                declared = quoted(bytes, member.value, member.end);
-            }
-            true
-        })?;
-        let copies = &self.view.copies;
-        let Some(reference) = reference else {
-            let known = declared.and_then(|name| type_named(name.as_bytes()));
-            return Ok(Some(known.map_or(fallback, |t| copies.of(t))));
-        };
-        if let Some(id) = reference.strip_prefix('#') {
-            if id.is_empty() {
-                return Ok(Some(0));
-            }
-            let Some(contained) = self.contained else {
-                self.needs_contained = true;
-                return Ok(None);
-            };
-            let kept = contained.iter().find(|c| *c.id == *id && c.view.is_some());
-            return Ok(kept.map(|c| copies.of(c.resource)));
-        }
-        Ok(Some(target(&reference).map_or(fallback, |t| copies.of(t))))
-    }
-
-    fn extensions(
-        &mut self,
-        at: usize,
-        node: NodeId,
-        modifier: bool,
-        probe: Option<ProbeId>,
-        depth: u32,
-    ) -> Ended {
-        match byte(self.bytes, at)? {
-            b'[' => self.array(at, depth, |walk, at, depth| {
-                walk.extensions(at, node, modifier, probe, depth)
-            }),
-            b'{' => {
-                let bytes = self.bytes;
-                let mut url = None;
-                scan::members(bytes, at, depth, |member| {
-                    if is_key(&member, b"url") {
-                        url = quoted(bytes, member.value, member.end);
-                    }
-                    url.is_none()
-                })?;
-                let listed =
-                    url.is_some_and(|url| self.view.extensions.iter().any(|e| **e == *url));
-                if listed {
-                    return self.object(at, node, probe, depth, Kind::Plain);
-                }
-                self.withheld |= modifier;
-                Ok((skip_value(self.bytes, at, depth)?, Kept::No))
-            }
-            _ => {
-                self.withheld |= modifier;
-                Ok((skip_value(self.bytes, at, depth)?, Kept::No))
-            }
-        }
-    }
-
-    fn contained(&mut self, at: usize, depth: u32) -> Ended {
-        let Some(contained) = self.contained else {
-            self.needs_contained = true;
-            return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
-        };
-        if byte(self.bytes, at)? != b'[' {
-            return Err(fault("contained is not an array", at));
-        }
-        let mut next = contained.iter();
-        self.array(at, depth, |walk, at, depth| {
-            match next.next().and_then(|c| c.view.as_deref()) {
-                Some(view) => {
-                    let outer = std::mem::replace(&mut walk.view, view);
-                    let meta = std::mem::take(&mut walk.meta_kept);
-                    let withheld = std::mem::take(&mut walk.withheld);
-                    // a container whose white space stays keeps that of what it contains only
-                    // where nothing is cut from either
-                    walk.inside = true;
-                    let result = walk.object(at, view.root, None, depth, Kind::Root);
-                    walk.inside = false;
-                    let goes = std::mem::replace(&mut walk.withheld, withheld);
-                    walk.meta_kept = meta;
-                    walk.view = outer;
-                    let (end, kept) = result?;
-                    Ok((
-                        end,
-                        if goes || view.withholds {
-                            Kept::No
-                        } else {
-                            kept
-                        },
-                    ))
-                }
-                None => Ok((skip_value(walk.bytes, at, depth)?, Kept::No)),
-            }
-        })
-    }
-
-    /// A resource inside another that is a row of its own; refused, the object around it goes.
-    fn inner_row(&mut self, at: usize, depth: u32) -> Ended {
-        let end = skip_value(self.bytes, at, depth)?;
-        let row = self.bytes.get(at..end).unwrap_or_default();
-        match self.inner.row(row, depth)? {
-            Some(masked) => {
-                self.cut(at, end);
-                self.out.extend_from_slice(&masked);
-                Ok((end, Kept::Yes))
-            }
-            None => Ok((end, Kept::NorParent)),
         }
     }
 
@@ -615,9 +479,9 @@ impl<'a> Walk<'a, '_> {
         let bytes = self.bytes;
         let end = skip_value(bytes, at, 0)?;
         let text = match byte(bytes, at)? {
-            b'"' => quoted(bytes, at, end),
-            // no value, as if the member weren't there
+            // no value
             b'n' => return Ok(()),
+            b'"' => quoted(bytes, at, end),
             _ => bytes
                 .get(at..end)
                 .and_then(|raw| std::str::from_utf8(raw).ok())
@@ -695,23 +559,6 @@ impl<'a> Walk<'a, '_> {
 
 const ANY: NodeId = NodeId(0);
 
-/// Sets the bit; whether it was set.
-#[inline]
-fn set(bits: &mut [u64; 8], index: usize) -> bool {
-    let Some(word) = bits.get_mut(index / 64) else {
-        return true;
-    };
-    let bit = 1u64 << (index % 64);
-    let was = *word & bit != 0;
-    *word |= bit;
-    was
-}
-
-fn has(bits: &[u64; 8], index: usize) -> bool {
-    bits.get(index / 64)
-        .is_some_and(|word| word >> (index % 64) & 1 == 1)
-}
-
 pub(crate) fn is_key(member: &scan::Member<'_>, name: &[u8]) -> bool {
     if member.escaped {
         scan::unescape(member.key).is_some_and(|key| key.as_bytes() == name)
@@ -726,61 +573,14 @@ pub(crate) fn quoted(bytes: &[u8], at: usize, end: usize) -> Option<Cow<'_, str>
         .get(at..end)?
         .strip_prefix(b"\"")?
         .strip_suffix(b"\"")?;
-    if memchr::memchr(b'\\', raw).is_some() {
+    if raw.contains(&b'\\') {
         scan::unescape(raw).map(Cow::Owned)
     } else {
         std::str::from_utf8(raw).ok().map(Cow::Borrowed)
     }
 }
 
-/// The type that a literal reference names: `Patient/1`, `https://x/fhir/Patient/1/_history/2`.
-pub(crate) fn target(reference: &str) -> Option<TypeId> {
-    let bytes = reference.as_bytes();
-    let (before, last) = cut_at_slash(bytes)?;
-    match cut_at_slash(before) {
-        Some((before, b"_history")) => {
-            let (before, _) = cut_at_slash(before)?;
-            type_named(cut_at_slash(before).map_or(before, |(_, name)| name))
-        }
-        Some((_, name)) => type_named(name),
-        None if last.is_empty() => None,
-        None => type_named(before),
-    }
-}
-
-/// What is before the last `/`, and what after it.
-fn cut_at_slash(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().rposition(|b| *b == b'/')?;
-    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
-}
-
 /// A slot for the probe's maker.
 pub(crate) fn slot(question: u16, part: u8) -> Slot {
     Slot { question, part }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fhir::tables::r4;
-
-    #[test]
-    fn references_name_their_type() {
-        for (reference, name) in [
-            ("Patient/1", Some("Patient")),
-            ("Patient/1/_history/2", Some("Patient")),
-            ("https://x/fhir/Patient/1", Some("Patient")),
-            ("https://x/fhir/Patient/1/_history/2", Some("Patient")),
-            ("Patients/1", None),
-            ("patient/1", None),
-            ("Patient", None),
-            ("urn:uuid:5f66ecbb", None),
-            ("_history/2", None),
-            ("", None),
-            ("/", None),
-        ] {
-            let found = target(reference).map(|t| r4().name(t));
-            assert_eq!(found, name, "{reference}");
-        }
-    }
 }

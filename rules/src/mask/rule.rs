@@ -32,11 +32,6 @@ impl Trie {
             .map(|(_, child)| child)
     }
 
-    /// Whether a listed path is exactly this one stem.
-    pub(crate) fn names(&self, stem: &str) -> bool {
-        self.child(stem).is_some_and(|child| child.here)
-    }
-
     fn is_empty(&self) -> bool {
         !self.here && self.children.is_empty()
     }
@@ -90,14 +85,15 @@ pub(crate) fn sight<'a>(grants: &[Pos<'a>], element: &Element, at_root: bool) ->
         return Sight::Shown;
     }
     let mut partly = Vec::new();
-    let mut named = true;
     for pos in grants {
         match pos {
             Pos::All => return Sight::Shown,
+            // a modifier is hidden only by a `hide` that names it
+            Pos::Show(_) if element.modifier => return Sight::Shown,
             Pos::Show(trie) => match trie.child(element.name) {
                 Some(child) if child.here => return Sight::Shown,
                 Some(child) => partly.push(Pos::Show(child)),
-                None => named = false,
+                None => {}
             },
             Pos::Hide(trie) => match trie.child(element.name) {
                 Some(child) if child.here => {}
@@ -108,10 +104,6 @@ pub(crate) fn sight<'a>(grants: &[Pos<'a>], element: &Element, at_root: bool) ->
     }
     if at_root && element.name == "meta" && partly.is_empty() {
         return Sight::Partly(Vec::new());
-    }
-    // where its parent is shown, a modifier is hidden only by a `hide` that names it
-    if element.modifier && !named {
-        return Sight::Shown;
     }
     match (partly.is_empty(), element.modifier) {
         (false, _) => Sight::Partly(partly),
@@ -131,6 +123,11 @@ pub(crate) fn shows(tables: &Tables, root: StructId, grants: &[Pos<'_>], path: &
     }
     if matches!(path, ["meta", "versionId" | "lastUpdated"]) {
         return true;
+    }
+    // a view that hides something keeps the extensions that the pack lists, no others
+    let by_url = |stem: &&str| matches!(*stem, "extension" | "modifierExtension");
+    if path.iter().any(by_url) && hides_any(tables, root, grants, true) {
+        return false;
     }
     let mut grants = grants.to_vec();
     let mut at = vec![root];

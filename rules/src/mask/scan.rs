@@ -50,7 +50,7 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 /// Non-zero where a byte of the word is `"`, `\` or a control character; the lowest set bit
 /// marks the first such byte exactly.
 #[inline]
-fn special(word: u64) -> u64 {
+pub(crate) fn special(word: u64) -> u64 {
     let quote = word ^ (ONES * b'"' as u64);
     let slash = word ^ (ONES * b'\\' as u64);
     let zero = |x: u64| x.wrapping_sub(ONES) & !x;

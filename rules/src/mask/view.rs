@@ -34,6 +34,15 @@ impl Copies {
 }
 
 impl View {
+    /// Whether contained resources may leave at all.
+    pub(crate) fn shows_contained(&self) -> bool {
+        self.node(self.root).is_some_and(|root| {
+            let at = root.keys.find(&root.children, b"contained");
+            let child = at.and_then(|index| root.children.get(index));
+            child.is_some_and(|c| c.act == Act::Contained)
+        })
+    }
+
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.0 as usize)
     }
@@ -133,7 +142,10 @@ pub(crate) enum Act {
     Copy,
     /// Stays, its members by the node; arrays item by item.
     Enter(NodeId),
-    /// The array of `_x`: items that lose everything become `null`.
+    /// A repeating primitive, under a view that hides something: an index at which neither a value
+    /// nor a sibling (by the node) is left goes.
+    Items(NodeId),
+    /// `_x` of a repeating primitive, by the node: kept in line with the values.
     Siblings(NodeId),
     /// A reference: one of four nodes, by what of its copies may stay. `fallback` is for
     /// references that don't say what they point to.

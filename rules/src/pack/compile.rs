@@ -389,7 +389,7 @@ impl Build {
                 }
             };
             match (show, stems.as_slice()) {
-                (true, ["text", ..]) => {
+                (true, stems) if self.in_narrative(resource, stems) => {
                     let help = "narrative repeats what other elements say; grant the type without `show` to keep it";
                     self.found.error_with_help(
                         source,
@@ -398,7 +398,11 @@ impl Build {
                         help,
                     );
                 }
-                (true, [.., "extension" | "modifierExtension"]) => {
+                (true, stems)
+                    if stems
+                        .iter()
+                        .any(|s| matches!(*s, "extension" | "modifierExtension")) =>
+                {
                     let help = "list the URLs to keep in the pack's `extensions`";
                     self.found.error_with_help(
                         source,
@@ -423,6 +427,16 @@ impl Build {
             }
         }
         out
+    }
+
+    /// Whether the path is or lies in narrative.
+    fn in_narrative(&self, resource: TypeId, stems: &[&str]) -> bool {
+        let root = self.tables.root(resource);
+        (1..=stems.len()).any(|n| {
+            let found = self.tables.walk(root, stems.get(..n).unwrap_or_default());
+            let mut types = found.iter().flat_map(|e| &e.types);
+            types.any(|t| self.tables.type_name(*t) == "Narrative")
+        })
     }
 
     /// The conditions for each of the types, in their order.

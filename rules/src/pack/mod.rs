@@ -109,7 +109,12 @@ impl Classes {
     }
 
     pub(crate) fn indexes(self) -> impl Iterator<Item = usize> {
-        (0..Self::MOST).filter(move |i| self.0 >> i & 1 == 1)
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let next = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(next)
+        })
     }
 }
 

@@ -88,7 +88,7 @@ fn stems(
             .iter()
             .filter_map(|s| tables.structure(*s).element(stem))
             .collect();
-        let Some(element) = found.first().filter(|e| e.choice || stem == word) else {
+        let Some(element) = found.iter().find(|e| e.choice || stem == word) else {
             return Err(Wrong {
                 message: format!("`{owner}` has no element `{word}`"),
                 help: suggestion(tables, &at, word),

@@ -1,4 +1,5 @@
 //! Asks the rules as the gateway does: decide, open, feed, record, release.
+#![allow(dead_code)] // not every test file looks at every part
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +13,6 @@ use chartward_rules::source::Source;
 use chartward_rules::subject::{Authority, Kind, Subject};
 
 #[derive(Debug)]
-#[allow(dead_code)] // not every test file looks at every part
 pub enum Asked {
     Leaves(String),
     Missing,
@@ -57,6 +57,16 @@ pub fn ask_with(
     subject: Subject,
     target: &str,
     answer: &str,
+    piece: usize,
+) -> Asked {
+    ask_bytes(program, subject, target, answer.as_bytes(), piece)
+}
+
+pub fn ask_bytes(
+    program: &Arc<Program>,
+    subject: Subject,
+    target: &str,
+    answer: &[u8],
     piece: usize,
 ) -> Asked {
     static MINT: OnceLock<Mint> = OnceLock::new();
@@ -104,7 +114,7 @@ pub fn ask_with(
     let (_, mut judge) = permit.open(None).expect("reads need no receipt");
     judge.head(200, true).expect("200");
     let mut body = Vec::new();
-    for chunk in answer.as_bytes().chunks(piece.max(1)) {
+    for chunk in answer.chunks(piece.max(1)) {
         if let Err(fault) = judge.push(Raw::new(Bytes::copy_from_slice(chunk))) {
             return Asked::Fault(fault.to_string());
         }

@@ -38,10 +38,22 @@ pub(super) fn token(headers: &HeaderMap, longest: usize) -> Result<Option<&str>,
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
 fn is_b64token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
-    !body.is_empty()
-        && body
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+    let plain = |b: u8| TOKEN_BYTES.get(usize::from(b)).copied().unwrap_or(false);
+    !body.is_empty() && body.bytes().all(plain)
+}
+
+/// Which bytes a token has; each request's is looked through.
+static TOKEN_BYTES: [bool; 256] = token_bytes();
+
+const fn token_bytes() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        let listed = matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        table[byte as usize] = byte.is_ascii_alphanumeric() || listed;
+        byte += 1;
+    }
+    table
 }
 
 fn invalid(detail: &'static str) -> No {
