@@ -71,9 +71,12 @@ fn rights() -> Rights {
     out
 }
 
-/// Every leaf below `path`, three levels deep at most, with whether a modifier stands at each step.
-fn leaves(root: StructId, path: &[&'static str]) -> Vec<Vec<(&'static str, bool)>> {
-    let mut at: Vec<(Vec<(&'static str, bool)>, Vec<StructId>)> = vec![(Vec::new(), vec![root])];
+/// Names from the root, each with whether it is a modifier.
+type Leaf = Vec<(&'static str, bool)>;
+
+/// Every leaf below `path`, three levels deep at most.
+fn leaves(root: StructId, path: &[&'static str]) -> Vec<Leaf> {
+    let mut at: Vec<(Leaf, Vec<StructId>)> = vec![(Vec::new(), vec![root])];
     for stem in path {
         at = at
             .into_iter()
@@ -121,13 +124,20 @@ fn begins(path: &[String], leaf: &[&str]) -> bool {
 }
 
 /// Whether one of the grants shows the leaf (D6, D8).
-fn shown(grants: &[Says], leaf: &[(&str, bool)]) -> bool {
+fn shown(grants: &[Says], asked: &[&str], leaf: &[(&str, bool)]) -> bool {
     let names: Vec<&str> = leaf.iter().map(|(name, _)| *name).collect();
     if matches!(
         names.as_slice(),
         ["id"] | ["meta", "versionId" | "lastUpdated"]
     ) {
         return true;
+    }
+    // extensions that the pack doesn't list go from every view that hides something
+    let whole = grants
+        .iter()
+        .any(|says| matches!(says, Says::Hide(paths) if paths.is_empty()));
+    if whole || asked.contains(&"extension") {
+        return whole;
     }
     let listed = grants.iter().any(|says| match says {
         Says::Show(paths) => paths.iter().any(|path| begins(path, &names)),
@@ -182,7 +192,7 @@ fn a_search_is_allowed_if_and_only_if_all_that_it_reads_is_shown() {
                     && paths.iter().all(|path| {
                         leaves(r4().root(resource), path)
                             .iter()
-                            .all(|leaf| shown(&grants, leaf))
+                            .all(|leaf| shown(&grants, path, leaf))
                     });
                 for modifier in ["", ":missing"] {
                     let target = format!("/{name}?{}{modifier}=true", param.code);
