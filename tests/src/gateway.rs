@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chartward_certs::{Authority, ClientSpec, Issued};
 use serde_json::Value;
@@ -374,10 +375,15 @@ fn launch(setup: &Setup, folder: &Path) -> (Process, SocketAddr, SocketAddr) {
     (process, https, metrics)
 }
 
-/// A loopback port that was free a moment ago: the configuration names it in two places.
+/// A loopback port that was free a moment ago: the configuration names it in two places. Not one
+/// of those that the system gives to connections, which another test could be given meanwhile.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    (0..1000)
+        .map(|_| {
+            let n = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() % 20_000 * 61;
+            10_000 + u16::try_from(n % 20_000).unwrap_or_default()
+        })
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .expect("a free port")
-        .port()
 }

@@ -52,7 +52,8 @@ pub fn binary() -> Option<PathBuf> {
         .filter(|path| path.is_file())
 }
 
-fn skip(what: &str) {
+/// Notes that the test is skipped for want of `what`.
+pub fn skip(what: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(
         env::var("CHARTWARD_REQUIRE").as_deref() != Ok("all"),

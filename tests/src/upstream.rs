@@ -104,6 +104,12 @@ impl Script {
         self
     }
 
+    /// Then all of another script.
+    pub fn then(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Then an orderly close.
     pub fn close(mut self) -> Self {
         self.0.push(Step::Close);

@@ -1,5 +1,6 @@
 //! Black-box tests of the built binary: one binary, a module for each capability.
 
+mod attacks;
 mod crash;
 mod edge;
 mod leaks_synthea;

@@ -187,6 +187,12 @@ impl Bundle {
         out.push(b'}');
         if let Some(position) = &self.next {
             let handle = (self.page.seal)(position);
+            if handle.is_empty() {
+                return Err(Fault {
+                    what: "a next link that is too long",
+                    at: 0,
+                });
+            }
             let url = format!(
                 "{}/{}?_page={handle}",
                 self.page.base,
@@ -348,7 +354,10 @@ impl Bundle {
             .bytes()
             .all(|b| (0x21..0x7f).contains(&b) && b != b'#' && b != b'\\');
         let dots = below.split(['/', '?']).any(|s| s == ".." || s == ".");
-        (clean && !dots && below.starts_with(['/', '?'])).then(|| below.to_owned())
+        // a path that a server could read as another one
+        let path = below.split('?').next().unwrap_or("");
+        let plain = !path.contains(['%', ';']) && !path.contains("//");
+        (clean && !dots && plain && below.starts_with(['/', '?'])).then(|| below.to_owned())
     }
 
     fn entry(

@@ -47,6 +47,7 @@ pub struct Service {
 }
 
 /// Seals the upstream's position of a next page into a handle only its caller can use.
+/// Empty where it can't.
 pub type Sealer = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// A decided request.

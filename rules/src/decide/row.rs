@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::stance::{self, Candidates, Sighted, Stance};
+use crate::fhir::labels;
 use crate::fhir::tables::{SubjectRule, TypeId, r4};
 use crate::fhir::target::is_id;
 use crate::mask::probe::Finding;
@@ -188,20 +189,20 @@ impl Bench {
     fn classes(&self, findings: &[Finding<'_>]) -> Classes {
         let mut classes = Classes::default();
         let mut restricted = None;
-        let labels = |part: u8| {
+        let found = |part: u8| {
             findings
                 .iter()
                 .filter(move |f| f.slot.question == stance::LABEL && f.slot.part == part)
         };
-        for code in labels(0) {
-            let systems: Vec<&str> = labels(1)
+        for code in found(0) {
+            let systems: Vec<&str> = found(1)
                 .filter(|s| s.object == code.object)
-                .map(|s| &*s.text)
+                .map(|s| labels::system(&s.text))
                 .collect();
             for (index, class) in self.program.classes.iter().enumerate() {
                 let has = class.labels.iter().any(|label| {
                     let fits = match label.system.as_deref() {
-                        Some(wanted) => systems.contains(&wanted),
+                        Some(wanted) => systems.contains(&labels::system(wanted)),
                         None => {
                             systems.is_empty()
                                 || systems.iter().any(|s| stance::is_label_system(Some(s)))

@@ -7,6 +7,15 @@
 pub const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 /// System of confidentiality codes.
 pub const CONFIDENTIALITY: &str = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
+/// The same code systems by other names: their OIDs, and what they were called before R4.
+const ALIASES: [(&str, &str); 6] = [
+    ("http://hl7.org/fhir/v3/ActCode", ACT_CODE),
+    ("urn:oid:2.16.840.1.113883.5.4", ACT_CODE),
+    ("2.16.840.1.113883.5.4", ACT_CODE),
+    ("http://hl7.org/fhir/v3/Confidentiality", CONFIDENTIALITY),
+    ("urn:oid:2.16.840.1.113883.5.25", CONFIDENTIALITY),
+    ("2.16.840.1.113883.5.25", CONFIDENTIALITY),
+];
 /// System of purposes of use.
 pub const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 /// System of the marks `REDACTED`, `SUBSETTED` and `MASKED`.
@@ -30,6 +39,12 @@ pub const SENSITIVITY: [&str; 16] = [
     "BH", "CEL", "ETH", "GDIS", "HIV", "MH", "OPIOIDUD", "PSY", "PSYTHPN", "SCA", "SDV", "SEX",
     "SPI", "STD", "SUD", "VIO",
 ];
+
+/// A label's system by the name that it has in R4.
+pub fn system(said: &str) -> &str {
+    let alias = ALIASES.iter().find(|(name, _)| *name == said);
+    alias.map_or(said, |(_, system)| system)
+}
 
 /// Whether a code of v3-ActCode is a sensitivity code; the system has many others.
 pub fn is_sensitivity(code: &str) -> bool {
