@@ -304,12 +304,6 @@ fn nesting_costs_no_more_than_its_length() {
     let before = std::time::Instant::now();
     assert!(matches!(
         ask(&program, "clerk", "/Medication/1", &keys),
-        Asked::Leaves(_)
-    ));
-    keys.pop();
-    keys += r#","k59999":1}"#;
-    assert!(matches!(
-        ask(&program, "clerk", "/Medication/1", &keys),
         Asked::Fault(_)
     ));
     assert!(before.elapsed().as_secs() < 5, "{:?}", before.elapsed());
