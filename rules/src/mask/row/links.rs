@@ -191,11 +191,9 @@ fn target(reference: &str) -> Option<TypeId> {
     if reference.contains('?') {
         return None;
     }
-    let reference = match reference.split_once("/_history/") {
-        Some((before, _)) => before,
-        None => reference,
-    };
-    let mut parts = reference.rsplit('/');
-    parts.next()?;
-    r4().resource(parts.next()?)
+    let mut parts = reference.rsplit('/').skip(1);
+    match parts.next()? {
+        "_history" => r4().resource(parts.nth(1)?),
+        name => r4().resource(name),
+    }
 }
