@@ -209,7 +209,11 @@ fn check_row((seed, count): (u64, usize)) -> Result<(), TestCaseError> {
         prop_assert!(known, "{scalar} is not verbatim\n{body}\n{}", toml());
     }
     let whole = oracle.is_whole(&row);
-    if whole && row.get("contained").is_none() && !text.contains("#c") && !text.contains("resource")
+    let plain = row.to_string();
+    if whole
+        && row.get("contained").is_none()
+        && !plain.contains("#c")
+        && !plain.contains("\"resource\"")
     {
         prop_assert_eq!(&body, text);
     }
@@ -248,7 +252,7 @@ fn check_row((seed, count): (u64, usize)) -> Result<(), TestCaseError> {
         return Ok(());
     }
     let without = oracle.without_hidden(&row).expect("it leaves");
-    let (plain, without) = (row.to_string(), without.to_string());
+    let without = without.to_string();
     let (Asked::Leaves(plain), Asked::Leaves(stripped)) = (
         case.read(t, &plain, usize::MAX),
         case.read(t, &without, usize::MAX),
