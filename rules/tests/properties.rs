@@ -209,11 +209,17 @@ fn check_row((seed, count): (u64, usize)) -> Result<(), TestCaseError> {
         prop_assert!(known, "{scalar} is not verbatim\n{body}\n{}", toml());
     }
     let whole = oracle.is_whole(&row);
+    let plain = row.to_string();
+    // no resource inside, nor what stands where one should
+    let alone = !["contained", "resource", "outcome"]
+        .iter()
+        .any(|key| plain.contains(&format!("\"{key}\":")));
     // a view that hides nothing leaves every byte, but for copies that references lose (D8)
-    if whole && serde_json::from_str::<Value>(&body).is_ok_and(|left| left == row) {
+    let same = serde_json::from_str::<Value>(&body).is_ok_and(|left| left == row);
+    if whole && alone && same && !plain.contains("\"#c") {
         prop_assert_eq!(&body, text);
     }
-    if !whole && !body.contains("contained") && !body.contains("\"resource\"") {
+    if !whole && alone {
         prop_assert!(!spaced, "white space in {body}\n{}", toml());
     }
 
@@ -248,7 +254,7 @@ fn check_row((seed, count): (u64, usize)) -> Result<(), TestCaseError> {
         return Ok(());
     }
     let without = oracle.without_hidden(&row).expect("it leaves");
-    let (plain, without) = (row.to_string(), without.to_string());
+    let without = without.to_string();
     let (Asked::Leaves(plain), Asked::Leaves(stripped)) = (
         case.read(t, &plain, usize::MAX),
         case.read(t, &without, usize::MAX),

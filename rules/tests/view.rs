@@ -246,3 +246,31 @@ purposes = ["TREAT"]
     };
     assert_eq!(body, row);
 }
+
+#[test]
+fn show_names_neither_extensions_nor_narrative_at_any_depth() {
+    use chartward_rules::pack::Program;
+    use chartward_rules::source::Source;
+    for (path, said) in [
+        ("Patient.extension", "extensions are kept by their URL"),
+        ("Patient.extension.url", "extensions are kept by their URL"),
+        (
+            "Patient.name.extension.id",
+            "extensions are kept by their URL",
+        ),
+        ("Patient.text.div", "can't show narrative"),
+        ("Composition.section.text", "can't show narrative"),
+        ("Composition.section.text.div", "can't show narrative"),
+    ] {
+        let (on, _) = path.split_once('.').expect("a path");
+        let text = format!(
+            "pack = \"t\"\nfhir = \"R4\"\n[[role]]\nname = \"r\"\n[[role.grant]]\non = \"{on}\"\ncan = \"read\"\nshow = [\"{path}\"]\n"
+        );
+        let errors = Program::compile(&[Source::new("pack.toml", text)]).expect_err(path);
+        assert!(
+            errors.render().contains(said),
+            "{path}: {}",
+            errors.render()
+        );
+    }
+}

@@ -55,11 +55,15 @@ pub(crate) fn compile(
     for node in &mut nodes {
         node.keys = Keys::build(&node.children);
     }
+    let shows_contained = nodes
+        .get(root.0 as usize)
+        .is_some_and(|node| node.act(b"contained") == Some(Act::Contained));
     View {
         nodes,
         root,
         whole,
         withholds,
+        shows_contained,
         extensions: shared.extensions.clone(),
         copies: shared.copies.clone(),
     }

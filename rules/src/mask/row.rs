@@ -10,7 +10,7 @@ mod siblings;
 
 use std::borrow::Cow;
 
-use seen::{Strangers, has, set};
+use seen::{has, set};
 
 use super::compile::REDACTED;
 use super::probe::{Finding, Probe, ProbeId, Slot};
@@ -72,7 +72,7 @@ pub(crate) fn walk<'a>(
         needs_contained: false,
         marked: false,
         meta_kept: false,
-        shows_contained: view.shows_contained(),
+        shows_contained: view.shows_contained,
         inside: false,
     };
     let (end, _) = walk.object(at, view.root, Some(Probe::ROOT), 0, Kind::Root)?;
@@ -153,7 +153,7 @@ impl<'a> Walk<'a, '_> {
         let mut at = expect(self.bytes, at, b'{')?;
         let mut seen = [0u64; 8];
         let mut stays = [0u64; 8];
-        let mut strangers = Strangers::default();
+        let mut strangers: Vec<Cow<'a, [u8]>> = Vec::new();
         let withheld = self.withheld;
         let (mut any, mut lost) = (false, false);
         let mut parent_goes = false;
@@ -171,9 +171,13 @@ impl<'a> Walk<'a, '_> {
                         node.children.get(index).map_or(Act::Cut, |c| c.act)
                     }
                     None if node.keeps_unknown => {
-                        if strangers.have(key.clone()) {
+                        if strangers.contains(&key) {
                             return Err(fault("duplicate key", at));
                         }
+                        if strangers.len() >= MOST_STRANGERS {
+                            return Err(fault("too many unknown keys", at));
+                        }
+                        strangers.push(key.clone());
                         Act::Enter(ANY)
                     }
                     None => Act::Cut,
@@ -558,6 +562,9 @@ impl<'a> Walk<'a, '_> {
 }
 
 const ANY: NodeId = NodeId(0);
+
+/// More keys of one object that the tables don't know are refused: each is compared with all.
+const MOST_STRANGERS: usize = 256;
 
 pub(crate) fn is_key(member: &scan::Member<'_>, name: &[u8]) -> bool {
     if member.escaped {

@@ -17,6 +17,8 @@ pub struct View {
     pub(crate) whole: bool,
     /// A mandatory hidden element can't be marked as absent: no row leaves.
     pub(crate) withholds: bool,
+    /// Contained resources may leave.
+    pub(crate) shows_contained: bool,
     /// URLs of the extensions that a view which hides something keeps.
     pub(crate) extensions: std::sync::Arc<[Box<str>]>,
     /// What of a reference's copies may stay, by the type it points to.
@@ -34,15 +36,6 @@ impl Copies {
 }
 
 impl View {
-    /// Whether contained resources may leave at all.
-    pub(crate) fn shows_contained(&self) -> bool {
-        self.node(self.root).is_some_and(|root| {
-            let at = root.keys.find(&root.children, b"contained");
-            let child = at.and_then(|index| root.children.get(index));
-            child.is_some_and(|c| c.act == Act::Contained)
-        })
-    }
-
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.0 as usize)
     }
@@ -64,6 +57,14 @@ pub(crate) struct Node {
 pub(crate) struct Required {
     pub(crate) children: Vec<usize>,
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Node {
+    /// What happens to the member under `key`; `None` where the tables don't know it.
+    pub(crate) fn act(&self, key: &[u8]) -> Option<Act> {
+        let index = self.keys.find(&self.children, key)?;
+        self.children.get(index).map(|child| child.act)
+    }
 }
 
 #[derive(Debug)]

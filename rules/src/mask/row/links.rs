@@ -60,11 +60,8 @@ impl Walk<'_, '_> {
         })?;
         let copies = &self.view.copies;
         let Some(reference) = reference else {
-            let shown = self.view.node(variants[0]).is_some_and(|node| {
-                let at = node.keys.find(&node.children, b"type");
-                let child = at.and_then(|index| node.children.get(index));
-                child.is_some_and(|c| c.act == Act::Copy)
-            });
+            let node = self.view.node(variants[0]);
+            let shown = node.is_some_and(|node| node.act(b"type") == Some(Act::Copy));
             let known = declared
                 .filter(|_| shown)
                 .and_then(|name| type_named(name.as_bytes()));
@@ -131,6 +128,7 @@ impl Walk<'_, '_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn contained(&mut self, at: usize, depth: u32) -> Ended {
         if self.inside {
             return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
@@ -171,6 +169,7 @@ impl Walk<'_, '_> {
     }
 
     /// A resource inside another that is a row of its own; refused, the object around it goes.
+    #[inline(never)]
     pub(super) fn inner_row(&mut self, at: usize, depth: u32) -> Ended {
         let end = skip_value(self.bytes, at, depth)?;
         let row = self.bytes.get(at..end).unwrap_or_default();

@@ -1,26 +1,4 @@
-//! Which keys of an object were there before.
-
-use std::borrow::Cow;
-use std::collections::HashSet;
-
-/// The keys of an object that the tables don't know.
-#[derive(Default)]
-pub(super) struct Strangers<'a> {
-    few: Vec<Cow<'a, [u8]>>,
-    many: HashSet<Cow<'a, [u8]>>,
-}
-
-impl<'a> Strangers<'a> {
-    /// Whether `key` was there before.
-    pub(super) fn have(&mut self, key: Cow<'a, [u8]>) -> bool {
-        if self.few.len() < 32 {
-            let known = self.few.contains(&key);
-            self.few.push(key);
-            return known;
-        }
-        self.few.contains(&key) || !self.many.insert(key)
-    }
-}
+//! Which of a node's children were there before: a bit for each.
 
 /// Sets the bit; whether it was set.
 #[inline]
@@ -34,6 +12,7 @@ pub(super) fn set(bits: &mut [u64; 8], index: usize) -> bool {
     was
 }
 
+#[inline]
 pub(super) fn has(bits: &[u64; 8], index: usize) -> bool {
     bits.get(index / 64)
         .is_some_and(|word| word >> (index % 64) & 1 == 1)

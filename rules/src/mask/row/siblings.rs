@@ -83,6 +83,7 @@ impl Walk<'_, '_> {
 
     /// `_x` of a repeating primitive. An item that loses everything leaves `null` in its place
     /// where there is a value of that index, else nothing.
+    #[inline(never)]
     pub(super) fn siblings(
         &mut self,
         at: usize,
