@@ -224,7 +224,7 @@ impl Bundle {
                     self.back(before, out);
                     return Ok(used);
                 }
-                Err(Stop::Fault(fault)) => return Err(fault),
+                Err(Stop::Fault(fault)) => return Err(*fault),
             }
         }
         match skip_space(bytes, used) {

@@ -304,7 +304,7 @@ impl Judge {
 
 fn whole(stop: Stop) -> Fault {
     match stop {
-        Stop::Fault(fault) => fault,
+        Stop::Fault(fault) => *fault,
         Stop::Incomplete => Fault {
             what: "truncated",
             at: 0,

@@ -249,7 +249,8 @@ impl Bench {
         Some(Row {
             resource: r4().name(candidates.resource),
             id: id.into(),
-            version: text(stance::VERSION).map(|v| v.chars().take(64).collect::<String>().into()),
+            version: text(stance::VERSION)
+                .map(|v| v.get(..v.len().min(64)).unwrap_or_default().into()),
             patients: standing.patients,
             view: sighted.name.clone(),
             classes: if classes.is_empty() {
@@ -358,7 +359,7 @@ impl Inner for Bench {
             Ok(matches!(judged, Judged::Leaves(_)).then_some(out))
         })();
         judged.map_err(|stop| match stop {
-            Stop::Fault(fault) => fault,
+            Stop::Fault(fault) => *fault,
             Stop::Incomplete => Fault {
                 what: "truncated",
                 at,

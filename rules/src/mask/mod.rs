@@ -22,16 +22,16 @@ pub struct Fault {
 }
 
 /// Why a scan stopped before the end of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// The bytes end before the value does.
     Incomplete,
-    /// They can't be judged.
-    Fault(Fault),
+    /// They can't be judged. Boxed: results that hold it then fit two registers, and it is rare.
+    Fault(Box<Fault>),
 }
 
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+        Self::Fault(Box::new(fault))
     }
 }

@@ -15,7 +15,7 @@ use seen::{has, set};
 use super::compile::REDACTED;
 use super::probe::{Finding, Probe, ProbeId, Slot};
 use super::scan::{self, byte, deeper, expect, fault, skip_value};
-use super::view::{Act, Node, NodeId, View};
+use super::view::{Act, Node, NodeId, View, Words};
 use super::{Fault, Stop};
 use crate::fhir::tables::TypeId;
 
@@ -67,7 +67,7 @@ pub(crate) fn walk<'a>(
         inner,
         out,
         run: at,
-        findings: Vec::new(),
+        findings: Vec::with_capacity(8),
         withheld: view.withholds,
         needs_contained: false,
         marked: false,
@@ -78,7 +78,7 @@ pub(crate) fn walk<'a>(
     let (end, _) = walk.object(at, view.root, Some(Probe::ROOT), 0, Kind::Root)?;
     walk.flush(end);
     let row = bytes.get(at..end).unwrap_or_default();
-    if std::str::from_utf8(row).is_err() {
+    if !row.is_ascii() && std::str::from_utf8(row).is_err() {
         return Err(fault("not utf-8", at));
     }
     Ok(Walked {
@@ -161,8 +161,8 @@ impl<'a> Walk<'a, '_> {
         at = self.space(at);
         if byte(self.bytes, at)? != b'}' {
             loop {
-                let (key, value) = self.key(at)?;
-                let child = node.keys.find(&node.children, &key);
+                let (key, words, value) = self.key(at)?;
+                let child = node.keys.find_by(&node.children, &key, words);
                 let act = match child {
                     Some(index) => {
                         if set(&mut seen, index) {
@@ -463,8 +463,14 @@ impl<'a> Walk<'a, '_> {
 
     /// The key at `at` with escapes undone, and where its value begins.
     #[inline]
-    fn key(&mut self, at: usize) -> Result<(Cow<'a, [u8]>, usize), Stop> {
+    fn key(&mut self, at: usize) -> Result<(Cow<'a, [u8]>, Words, usize), Stop> {
         let from = expect(self.bytes, at, b'"')?;
+        if let Some(key) = scan::plain_key(self.bytes, from) {
+            let raw = self.bytes.get(from..key.end).unwrap_or_default();
+            let colon = self.space(key.end + 1);
+            let value = expect(self.bytes, colon, b':')?;
+            return Ok((Cow::Borrowed(raw), key.words, self.space(value)));
+        }
         let text = scan::string(self.bytes, from)?;
         let raw = self.bytes.get(from..text.end - 1).unwrap_or_default();
         let key = if text.escaped {
@@ -473,9 +479,10 @@ impl<'a> Walk<'a, '_> {
         } else {
             Cow::Borrowed(raw)
         };
+        let words = Words::of(&key);
         let colon = self.space(text.end);
         let value = expect(self.bytes, colon, b':')?;
-        Ok((key, self.space(value)))
+        Ok((key, words, self.space(value)))
     }
 
     /// Collects the scalar at `at` for every question that asks for it.
@@ -580,7 +587,7 @@ pub(crate) fn quoted(bytes: &[u8], at: usize, end: usize) -> Option<Cow<'_, str>
         .get(at..end)?
         .strip_prefix(b"\"")?
         .strip_suffix(b"\"")?;
-    if raw.contains(&b'\\') {
+    if memchr::memchr(b'\\', raw).is_some() {
         scan::unescape(raw).map(Cow::Owned)
     } else {
         std::str::from_utf8(raw).ok().map(Cow::Borrowed)

@@ -3,6 +3,7 @@
 //! A slice may end early: that is [`Stop::Incomplete`], never a fault. UTF-8 is checked by the
 //! caller over the whole row.
 
+use super::view::Words;
 use super::{Fault, Stop};
 
 /// Nesting deeper than this is refused.
@@ -33,8 +34,9 @@ pub(crate) fn expect(bytes: &[u8], at: usize, wanted: u8) -> Result<usize, Stop>
     }
 }
 
+#[cold]
 pub(crate) fn fault(what: &'static str, at: usize) -> Stop {
-    Stop::Fault(Fault { what, at })
+    Stop::Fault(Box::new(Fault { what, at }))
 }
 
 /// A scanned string: the position after its closing quote, and whether it has escapes.
@@ -86,6 +88,59 @@ pub(crate) fn string(bytes: &[u8], mut at: usize) -> Result<Text, Stop> {
             0..=0x1f => return Err(fault("control character in a string", at)),
             _ => at += 1,
         }
+    }
+}
+
+/// A scanned key: where it ends (before its closing quote), and its ends as numbers.
+pub(crate) struct Key {
+    pub(crate) end: usize,
+    pub(crate) words: Words,
+}
+
+/// Scans a key whose opening quote is just before `at`. `None`: it has escapes, or is malformed,
+/// or the bytes end soon; [`string`] tells which.
+#[inline]
+pub(crate) fn plain_key(bytes: &[u8], at: usize) -> Option<Key> {
+    let rest = bytes.get(at..)?;
+    let first = u64::from_le_bytes(*rest.first_chunk::<8>()?);
+    let found = special(first);
+    if found != 0 {
+        let length = (found.trailing_zeros() / 8) as usize;
+        if *rest.get(length)? != b'"' {
+            return None;
+        }
+        let mask = (1u64 << (8 * length)) - 1;
+        let words = Words {
+            head: first & mask,
+            tail: 0,
+            length: length as u64,
+        };
+        return Some(Key {
+            end: at + length,
+            words,
+        });
+    }
+    let mut length = 8;
+    loop {
+        let found = special(u64::from_le_bytes(*rest.get(length..)?.first_chunk::<8>()?));
+        if found == 0 {
+            length += 8;
+            continue;
+        }
+        length += (found.trailing_zeros() / 8) as usize;
+        if *rest.get(length)? != b'"' {
+            return None;
+        }
+        let tail = u64::from_le_bytes(*rest.get(length - 8..)?.first_chunk::<8>()?);
+        let words = Words {
+            head: first,
+            tail,
+            length: length as u64,
+        };
+        return Some(Key {
+            end: at + length,
+            words,
+        });
     }
 }
 

@@ -86,22 +86,24 @@ impl Child {
 
 /// A key's ends and length as numbers. Up to 16 bytes they are the whole key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Words {
-    head: u64,
-    tail: u64,
-    length: u64,
+pub(crate) struct Words {
+    /// The first eight bytes, little-endian; fewer are filled up with zeros.
+    pub(crate) head: u64,
+    /// The last eight bytes; zero where there are fewer.
+    pub(crate) tail: u64,
+    pub(crate) length: u64,
 }
 
 impl Words {
     #[inline]
-    fn of(key: &[u8]) -> Self {
+    pub(crate) fn of(key: &[u8]) -> Self {
         let (head, tail) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
             (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
             _ => {
-                let mut word = 0;
-                for byte in key {
-                    word = word << 8 | u64::from(*byte);
-                }
+                let word = key
+                    .iter()
+                    .rev()
+                    .fold(0, |word, byte| word << 8 | u64::from(*byte));
                 (word, 0)
             }
         };
@@ -219,7 +221,12 @@ impl Keys {
 
     #[inline]
     pub(crate) fn find(&self, children: &[Child], key: &[u8]) -> Option<usize> {
-        let words = Words::of(key);
+        self.find_by(children, key, Words::of(key))
+    }
+
+    /// The same, where the key's words are known.
+    #[inline]
+    pub(crate) fn find_by(&self, children: &[Child], key: &[u8], words: Words) -> Option<usize> {
         let slot = *self.slots.get(words.slot(self.seed, self.shift))?;
         let index = usize::from(slot).checked_sub(1)?;
         let child = children.get(index)?;

@@ -48,16 +48,26 @@ impl Walk<'_, '_> {
     ) -> Result<Option<u8>, Stop> {
         let bytes = self.bytes;
         let (mut reference, mut declared) = (None, None);
-        scan::members(bytes, at, depth, |member| {
-            if is_key(&member, b"reference") {
-                reference = quoted(bytes, member.value, member.end);
-                return reference.is_none();
-            }
-            if is_key(&member, b"type") {
-                declared = quoted(bytes, member.value, member.end);
-            }
-            true
-        })?;
+        // most references begin so
+        let plain = bytes
+            .get(at..)
+            .and_then(|rest| rest.strip_prefix(br#"{"reference":""#));
+        if let Some(plain) = plain {
+            let from = bytes.len() - plain.len();
+            let text = scan::string(bytes, from)?;
+            reference = quoted(bytes, from - 1, text.end);
+        } else {
+            scan::members(bytes, at, depth, |member| {
+                if is_key(&member, b"reference") {
+                    reference = quoted(bytes, member.value, member.end);
+                    return reference.is_none();
+                }
+                if is_key(&member, b"type") {
+                    declared = quoted(bytes, member.value, member.end);
+                }
+                true
+            })?;
+        }
         let copies = &self.view.copies;
         let Some(reference) = reference else {
             let node = self.view.node(variants[0]);
