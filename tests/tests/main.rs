@@ -5,5 +5,4 @@ mod crash;
 mod edge;
 mod leaks_synthea;
 mod real_server;
-mod tidy;
 mod upstream_faults;

@@ -45,6 +45,10 @@ fn is_b64token(token: &str) -> bool {
 /// Which bytes a token has; each request's is looked through.
 static TOKEN_BYTES: [bool; 256] = token_bytes();
 
+#[allow(
+    clippy::indexing_slicing,
+    reason = "evaluated at compile time, below 128"
+)]
 const fn token_bytes() -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0u8;
