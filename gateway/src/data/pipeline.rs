@@ -1,33 +1,35 @@
 //! The way of a request, from top to bottom: head, caller, interaction, decision, record,
 //! upstream, judged windows. The one place that knows every stage.
 
+mod rest;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chartward_rules::decide::{self, Judge, Permit, Sealer, Turn, Verdict, decide};
+use chartward_rules::decide::{self, Permit, Sealer, Verdict, decide};
 use chartward_rules::fhir::interaction::{Interaction, Request as Asked, understand};
 use chartward_rules::fhir::search::{self, Search};
 use chartward_rules::fhir::target;
 use chartward_rules::pack::Program;
-use chartward_rules::proof::{Entry, Raw, Released};
-use chartward_rules::record::{self, Call};
+use chartward_rules::record::Call;
 use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
 use chartward_rules::subject::{Kind, Subject};
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use tokio::time::sleep;
 
-use super::gate::{Body, BrokenOff, Stream, Windows};
+use super::gate::{Body, Stream};
 use super::http as head_stage;
 use super::identity::{Identity, PeerCertificate, ServiceId};
 use super::listen::{Handler, Peer};
 use super::pages::{Pages, Position};
-use super::upstream::{self, Ask, Pool, ReadBody, Target};
+use super::upstream::{Ask, Pool, Target};
 use crate::base::clock::now;
 use crate::base::config::{Ceiling, Limits};
 use crate::base::journal::{Journal, Recorder};
 use crate::base::metrics::{Metrics, Outcome, ServiceMetrics};
+use rest::{Guard, Rest, of_fault};
 
 /// One service, ready to serve.
 pub struct Service {
@@ -501,136 +503,6 @@ impl<'c> Exchange<'c> {
     }
 }
 
-/// The rest of an answer: what is still judged, and what is said when it ends.
-struct Rest {
-    core: Arc<Core>,
-    judge: Judge,
-    upstream: ReadBody,
-    guard: Guard,
-}
-
-impl Rest {
-    /// The next window, released, and whether it is the last; `None` where nothing may be seen.
-    async fn window(&mut self) -> Result<Option<((Option<AnswerHead>, Released), bool)>, No> {
-        loop {
-            match self.judge.turn(now()) {
-                Turn::Feed => match self
-                    .upstream
-                    .next()
-                    .await
-                    .map_err(|fault| of_fault(&fault))?
-                {
-                    Some(chunk) => self.judge.push(Raw::new(chunk)).map_err(of_rows)?,
-                    None => self.judge.end().map_err(of_rows)?,
-                },
-                Turn::Held(mut held) => {
-                    let unwritten = |_| No::new(Reason::JournalUnavailable);
-                    let receipt = self
-                        .core
-                        .recorder
-                        .commit(held.entry())
-                        .await
-                        .map_err(unwritten)?;
-                    let last = held.is_last();
-                    let released = held
-                        .release(receipt)
-                        .map_err(|_| No::new(Reason::JournalUnavailable))?;
-                    self.guard.bytes += released.1.len() as u64;
-                    return Ok(Some((released, last)));
-                }
-                Turn::Missing | Turn::Done(_) => return Ok(None),
-            }
-        }
-    }
-
-    fn complete(&mut self) {
-        if let Turn::Done(closing) = self.judge.turn(now()) {
-            let metrics = &self.core.shared.metrics;
-            metrics.rows_released.inc_by(closing.rows);
-            metrics.rows_withheld.inc_by(closing.withheld);
-        }
-        self.guard.end("complete", Outcome::Answered);
-    }
-}
-
-impl Windows for Rest {
-    async fn next(&mut self) -> Result<Option<Released>, BrokenOff> {
-        match self.window().await {
-            Ok(Some(((_, released), last))) => {
-                if last {
-                    self.complete();
-                }
-                Ok(Some(released))
-            }
-            Ok(None) => {
-                if !self.guard.ended {
-                    self.complete();
-                }
-                Ok(None)
-            }
-            Err(no) => {
-                self.core.shared.metrics.refused(no.reason);
-                self.guard.end("broken", Outcome::Broken);
-                Err(BrokenOff)
-            }
-        }
-    }
-}
-
-/// Says how a request ended, whatever way it ends: a caller who leaves drops it.
-struct Guard {
-    core: Arc<Core>,
-    call: Arc<Call>,
-    began: Instant,
-    service: Option<Arc<ServiceMetrics>>,
-    interaction: Option<Interaction>,
-    upstream: Option<u16>,
-    bytes: u64,
-    ended: bool,
-}
-
-impl Guard {
-    fn new(exchange: &Exchange<'_>, call: &Arc<Call>) -> Self {
-        Self {
-            core: exchange.core.clone(),
-            call: call.clone(),
-            began: exchange.began,
-            service: exchange.service.map(|s| s.metrics.clone()),
-            interaction: exchange.interaction.clone(),
-            upstream: None,
-            bytes: 0,
-            ended: false,
-        }
-    }
-
-    /// The request goes on to be refused: its refusal is the record.
-    fn disarm(&mut self) {
-        self.ended = true;
-    }
-
-    fn end(&mut self, word: &str, outcome: Outcome) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
-        }
-        let closing = record::closing(&self.call, now(), word, 200, self.upstream, self.bytes);
-        self.core.recorder.note(Entry::own(closing));
-        if let Some(service) = &self.service {
-            service.count(self.interaction.as_ref(), outcome);
-        }
-        self.core
-            .shared
-            .metrics
-            .request_seconds
-            .observe(self.began.elapsed().as_secs_f64());
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.end("abandoned", Outcome::Abandoned);
-    }
-}
-
 impl Answer {
     fn into_response(self, is_head: bool) -> Response<Body> {
         let mut response = Response::new(if is_head { Body::Empty } else { self.body });
@@ -701,21 +573,6 @@ fn under_ceiling(service: &Service, subject: Arc<Subject>) -> Arc<Subject> {
     let mut lowered = Subject::clone(&subject);
     lowered.roles.retain(|role| ceiling.admits(role));
     Arc::new(lowered)
-}
-
-fn of_fault(fault: &upstream::Fault) -> No {
-    match fault {
-        upstream::Fault::Encoded => No::new(Reason::UpstreamInvalid).because("an encoded answer"),
-        upstream::Fault::Malformed(_) | upstream::Fault::NotFinal => {
-            No::new(Reason::UpstreamInvalid).because("malformed http")
-        }
-        fault if fault.is_timeout() => No::new(Reason::UpstreamTimeout),
-        _ => No::new(Reason::UpstreamUnavailable),
-    }
-}
-
-fn of_rows(fault: chartward_rules::mask::Fault) -> No {
-    No::new(Reason::UpstreamInvalid).because(fault.what)
 }
 
 fn user_agent(headers: &http::HeaderMap) -> Option<Box<str>> {

@@ -16,10 +16,9 @@ use tree::{
 const MOST_LINES: usize = 600;
 
 /// Files that are longer, and how long they may be: one walk, one way from top to bottom.
-const LONGER: [(&str, usize); 3] = [
+const LONGER: [(&str, usize); 2] = [
     ("gateway/src/data/listen/tests.rs", 660),
-    ("gateway/src/data/pipeline.rs", 740),
-    ("rules/src/mask/row.rs", 740),
+    ("rules/tests/attacks.rs", 660),
 ];
 
 /// Shared by the stages of the data path; no stage itself.

@@ -1,0 +1,163 @@
+//! The end of a request's way: the windows of its answer, and the closing record.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chartward_rules::decide::{Judge, Turn};
+use chartward_rules::fhir::interaction::Interaction;
+use chartward_rules::proof::{Entry, Raw, Released};
+use chartward_rules::record::{self, Call};
+use chartward_rules::refusal::{AnswerHead, No, Reason};
+
+use super::super::gate::{BrokenOff, Windows};
+use super::super::upstream::{self, ReadBody};
+use super::{Core, Exchange};
+use crate::base::clock::now;
+use crate::base::metrics::{Outcome, ServiceMetrics};
+
+/// The rest of an answer: what is still judged, and what is said when it ends.
+pub(super) struct Rest {
+    pub(super) core: Arc<Core>,
+    pub(super) judge: Judge,
+    pub(super) upstream: ReadBody,
+    pub(super) guard: Guard,
+}
+
+impl Rest {
+    /// The next window, released, and whether it is the last; `None` where nothing may be seen.
+    pub(super) async fn window(
+        &mut self,
+    ) -> Result<Option<((Option<AnswerHead>, Released), bool)>, No> {
+        loop {
+            match self.judge.turn(now()) {
+                Turn::Feed => match self
+                    .upstream
+                    .next()
+                    .await
+                    .map_err(|fault| of_fault(&fault))?
+                {
+                    Some(chunk) => self.judge.push(Raw::new(chunk)).map_err(of_rows)?,
+                    None => self.judge.end().map_err(of_rows)?,
+                },
+                Turn::Held(mut held) => {
+                    let unwritten = |_| No::new(Reason::JournalUnavailable);
+                    let receipt = self
+                        .core
+                        .recorder
+                        .commit(held.entry())
+                        .await
+                        .map_err(unwritten)?;
+                    let last = held.is_last();
+                    let released = held
+                        .release(receipt)
+                        .map_err(|_| No::new(Reason::JournalUnavailable))?;
+                    self.guard.bytes += released.1.len() as u64;
+                    return Ok(Some((released, last)));
+                }
+                Turn::Missing | Turn::Done(_) => return Ok(None),
+            }
+        }
+    }
+
+    pub(super) fn complete(&mut self) {
+        if let Turn::Done(closing) = self.judge.turn(now()) {
+            let metrics = &self.core.shared.metrics;
+            metrics.rows_released.inc_by(closing.rows);
+            metrics.rows_withheld.inc_by(closing.withheld);
+        }
+        self.guard.end("complete", Outcome::Answered);
+    }
+}
+
+impl Windows for Rest {
+    async fn next(&mut self) -> Result<Option<Released>, BrokenOff> {
+        match self.window().await {
+            Ok(Some(((_, released), last))) => {
+                if last {
+                    self.complete();
+                }
+                Ok(Some(released))
+            }
+            Ok(None) => {
+                if !self.guard.ended {
+                    self.complete();
+                }
+                Ok(None)
+            }
+            Err(no) => {
+                self.core.shared.metrics.refused(no.reason);
+                self.guard.end("broken", Outcome::Broken);
+                Err(BrokenOff)
+            }
+        }
+    }
+}
+
+/// Says how a request ended, whatever way it ends: a caller who leaves drops it.
+pub(super) struct Guard {
+    pub(super) core: Arc<Core>,
+    call: Arc<Call>,
+    began: Instant,
+    service: Option<Arc<ServiceMetrics>>,
+    interaction: Option<Interaction>,
+    pub(super) upstream: Option<u16>,
+    pub(super) bytes: u64,
+    pub(super) ended: bool,
+}
+
+impl Guard {
+    pub(super) fn new(exchange: &Exchange<'_>, call: &Arc<Call>) -> Self {
+        Self {
+            core: exchange.core.clone(),
+            call: call.clone(),
+            began: exchange.began,
+            service: exchange.service.map(|s| s.metrics.clone()),
+            interaction: exchange.interaction.clone(),
+            upstream: None,
+            bytes: 0,
+            ended: false,
+        }
+    }
+
+    /// The request goes on to be refused: its refusal is the record.
+    pub(super) fn disarm(&mut self) {
+        self.ended = true;
+    }
+
+    fn end(&mut self, word: &str, outcome: Outcome) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let closing = record::closing(&self.call, now(), word, 200, self.upstream, self.bytes);
+        self.core.recorder.note(Entry::own(closing));
+        if let Some(service) = &self.service {
+            service.count(self.interaction.as_ref(), outcome);
+        }
+        self.core
+            .shared
+            .metrics
+            .request_seconds
+            .observe(self.began.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.end("abandoned", Outcome::Abandoned);
+    }
+}
+
+pub(super) fn of_fault(fault: &upstream::Fault) -> No {
+    match fault {
+        upstream::Fault::Encoded => No::new(Reason::UpstreamInvalid).because("an encoded answer"),
+        upstream::Fault::Malformed(_) | upstream::Fault::NotFinal => {
+            No::new(Reason::UpstreamInvalid).because("malformed http")
+        }
+        fault if fault.is_timeout() => No::new(Reason::UpstreamTimeout),
+        _ => No::new(Reason::UpstreamUnavailable),
+    }
+}
+
+fn of_rows(fault: chartward_rules::mask::Fault) -> No {
+    No::new(Reason::UpstreamInvalid).because(fault.what)
+}
