@@ -68,8 +68,7 @@ pub enum StartError {
 impl Plan {
     /// Loads all that serving needs. Every error at once, each with its place.
     pub fn load(path: &Path) -> Result<Self, Diagnostics> {
-        let config = Config::load(path)?;
-        let mut found = Diagnostics::new();
+        let (config, mut found) = read(path)?;
         let programs: Vec<Option<Arc<Program>>> = config
             .services
             .iter()
@@ -253,6 +252,20 @@ impl Running {
         if !self.journal.close(Duration::from_secs(5)) {
             tracing::error!("the journal did not close in time");
         }
+    }
+}
+
+/// The configuration as far as it can be read, so that what it names is checked, too.
+fn read(path: &Path) -> Result<(Config, Diagnostics), Diagnostics> {
+    let Ok(text) = fs::read_to_string(path) else {
+        // it says why
+        return Config::load(path).map(|config| (config, Diagnostics::new()));
+    };
+    let source = Source::new(path.display().to_string(), text);
+    let outcome = Config::read(&source, path.parent().unwrap_or(Path::new("")));
+    match outcome.value {
+        Some(config) => Ok((config, outcome.diagnostics)),
+        None => Err(outcome.diagnostics),
     }
 }
 
