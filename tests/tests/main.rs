@@ -1,6 +1,7 @@
 //! Black-box tests of the built binary: one binary, a module for each capability.
 
 mod attacks;
+mod command_line;
 mod crash;
 mod edge;
 mod leaks_synthea;
