@@ -274,3 +274,36 @@ fn show_names_neither_extensions_nor_narrative_at_any_depth() {
         );
     }
 }
+
+#[test]
+fn a_long_answer_leaves_in_windows_of_one_size_however_it_came() {
+    let program = pack(NURSE);
+    let row = |i: usize, hidden: &str| {
+        format!(
+            r#"{{"resource":{{"resourceType":"Observation","id":"o{i}","status":"final","code":{{"text":"{}"}}{hidden}}}}}"#,
+            "x".repeat(900)
+        )
+    };
+    let bundle = |hidden: &str| {
+        let rows: Vec<String> = (0..1000).map(|i| row(i, hidden)).collect();
+        format!(
+            r#"{{"resourceType":"Bundle","type":"searchset","entry":[{}]}}"#,
+            rows.join(",")
+        )
+    };
+    let note = format!(r#","note":[{{"text":"{}"}}]"#, "secret ".repeat(100));
+    let mut seen = Vec::new();
+    for (hidden, piece) in [
+        ("", 8 << 10),
+        (&*note, 8 << 10),
+        (&*note, 100 << 10),
+        ("", 7000),
+    ] {
+        let asked = ask_as(&program, "nurse", "/Observation", &bundle(hidden), piece);
+        let Asked::Leaves(body) = asked else { panic!() };
+        seen.push((support::WINDOWS.with_borrow(Vec::clone), body));
+    }
+    let (windows, last) = seen[0].0.split_at(seen[0].0.len() - 1);
+    assert!(windows.len() >= 3 && windows.iter().all(|w| *w == 256 << 10) && last[0] <= 256 << 10);
+    assert!(seen.iter().all(|other| *other == seen[0]));
+}

@@ -254,12 +254,11 @@ impl Judge {
 
     /// What to do next. Call it after each [`Judge::push`] and after [`Judge::end`].
     pub fn turn(&mut self, now: Time) -> Turn {
+        if self.out.len() > self.window {
+            return Turn::Held(self.hold(now, false));
+        }
         if !self.ended {
-            return if self.out.len() > self.window {
-                Turn::Held(self.hold(now, false))
-            } else {
-                Turn::Feed
-            };
+            return Turn::Feed;
         }
         if matches!(self.shape, Shape::Row { .. }) && self.parts == 0 && self.rows.is_empty() {
             return Turn::Missing;
@@ -276,7 +275,12 @@ impl Judge {
 
     fn hold(&mut self, now: Time, last: bool) -> Held {
         self.parts += 1;
-        let bytes = Bytes::from(std::mem::take(&mut self.out));
+        // windows of one size: where an answer is cut tells nothing of what was cut out of it
+        let rest = match last {
+            true => Vec::new(),
+            false => self.out.split_off(self.window.min(self.out.len())),
+        };
+        let bytes = Bytes::from(std::mem::replace(&mut self.out, rest));
         let rows = std::mem::take(&mut self.rows);
         let withheld = std::mem::take(&mut self.withheld);
         self.released += bytes.len() as u64;

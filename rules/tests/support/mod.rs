@@ -1,10 +1,11 @@
 //! Asks the rules as the gateway does: decide, open, feed, record, release.
 #![allow(dead_code)] // not every test file looks at every part
 
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use chartward_rules::decide::{Service, Turn, Verdict, decide};
+use chartward_rules::decide::{Held, Service, Turn, Verdict, decide};
 use chartward_rules::fhir::interaction::{Request, understand};
 use chartward_rules::pack::Program;
 use chartward_rules::proof::{Mint, Raw};
@@ -113,10 +114,14 @@ pub fn ask_bytes(
     };
     let (_, mut judge) = permit.open(None).expect("reads need no receipt");
     judge.head(200, true).expect("200");
+    WINDOWS.with_borrow_mut(Vec::clear);
     let mut body = Vec::new();
     for chunk in answer.chunks(piece.max(1)) {
         if let Err(fault) = judge.push(Raw::new(Bytes::copy_from_slice(chunk))) {
             return Asked::Fault(fault.to_string());
+        }
+        while let Turn::Held(held) = judge.turn(Time(1)) {
+            release(held, mint, &mut body);
         }
     }
     if let Err(fault) = judge.end() {
@@ -124,17 +129,25 @@ pub fn ask_bytes(
     }
     loop {
         match judge.turn(Time(1)) {
-            Turn::Held(mut held) => {
-                let (json, claim) = held.entry().split();
-                serde_json::from_slice::<serde_json::Value>(&json).expect("records are JSON");
-                let (_, released) = held
-                    .release(mint.receipt(claim))
-                    .expect("the right receipt");
-                body.extend_from_slice(&released.into_bytes());
-            }
+            Turn::Held(held) => release(held, mint, &mut body),
             Turn::Missing => return Asked::Missing,
             Turn::Done(_) => return Asked::Leaves(String::from_utf8(body).expect("utf-8")),
             Turn::Feed => panic!("ended, yet wants more"),
         }
     }
+}
+
+thread_local! {
+    /// Lengths of the windows of the last answer.
+    pub static WINDOWS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+fn release(mut held: Held, mint: &Mint, body: &mut Vec<u8>) {
+    let (json, claim) = held.entry().split();
+    serde_json::from_slice::<serde_json::Value>(&json).expect("records are JSON");
+    let (_, released) = held
+        .release(mint.receipt(claim))
+        .expect("the right receipt");
+    WINDOWS.with_borrow_mut(|windows| windows.push(released.len()));
+    body.extend_from_slice(&released.into_bytes());
 }
