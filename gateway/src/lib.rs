@@ -5,3 +5,7 @@ pub mod base;
 pub mod cli;
 pub mod control;
 pub mod data;
+
+#[cfg(test)]
+#[path = "../../tests/src/noted.rs"]
+mod noted;

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod noted;
 pub mod peers;
 pub mod plain;
 pub mod process;
