@@ -1,6 +1,6 @@
 //! The edge: what is ambiguous reaches no upstream, what isn't allowed passes in neither direction.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chartward_tests::client::holds;
 use chartward_tests::raw::End;
@@ -488,5 +488,41 @@ fn health_and_metrics_are_on_a_listener_of_their_own() {
     let log = edge.gateway.process().stderr();
     for word in ["Shown", "Hidden", edge.token.as_str()] {
         assert!(!log.contains(word), "patient data or a token is in the log");
+    }
+}
+
+#[test]
+fn a_head_of_a_long_answer_is_recorded_as_complete() {
+    if !need("binary") {
+        return;
+    }
+    let row = |i: usize| {
+        let name = "x".repeat(2000);
+        format!(
+            r#"{{"resource":{{"resourceType":"Patient","id":"p{i}","name":[{{"text":"{name}"}}]}}}}"#
+        )
+    };
+    let rows: Vec<String> = (0..300).map(row).collect();
+    let bundle = format!(
+        r#"{{"resourceType":"Bundle","type":"searchset","entry":[{}]}}"#,
+        rows.join(",")
+    );
+    let edge = Edge::open(move |_| Script::json(200, &bundle));
+    let head = Request::new("HEAD", "/fhir/Patient").bearer(&edge.token);
+    let answer = edge.gateway.client().send(head);
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.is_empty());
+    let id = answer.header("x-request-id").to_owned();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let records = edge.gateway.records();
+        let closing = records
+            .iter()
+            .find(|r| r["request_id"] == id.as_str() && r["phase"] == "closing");
+        if let Some(closing) = closing {
+            assert_eq!(closing["outcome"], "complete", "{closing}");
+            return;
+        }
+        assert!(Instant::now() < deadline, "no closing record of {id}");
     }
 }

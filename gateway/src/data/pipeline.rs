@@ -145,6 +145,7 @@ impl Handler for Pipeline {
             began,
             service: None,
             interaction: None,
+            is_head,
         };
         let mut response = match exchange.run(&caller, head, body, call).await {
             Ok(answer) => answer.into_response(is_head),
@@ -179,6 +180,8 @@ struct Exchange<'c> {
     began: Instant,
     service: Option<&'c Service>,
     interaction: Option<Interaction>,
+    /// Only the head is asked for.
+    is_head: bool,
 }
 
 impl<'c> Exchange<'c> {
@@ -427,6 +430,9 @@ impl<'c> Exchange<'c> {
                 let body = if last {
                     rest.complete();
                     Body::Once(Some(released))
+                } else if self.is_head {
+                    rest.head_only();
+                    Body::Empty
                 } else {
                     Body::Stream(Stream::new(released, rest))
                 };

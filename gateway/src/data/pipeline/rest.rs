@@ -59,6 +59,11 @@ impl Rest {
         }
     }
 
+    /// The caller asked for the head alone, and has it.
+    pub(super) fn head_only(&mut self) {
+        self.guard.end("complete", Outcome::Answered);
+    }
+
     pub(super) fn complete(&mut self) {
         if let Turn::Done(closing) = self.judge.turn(now()) {
             let metrics = &self.core.shared.metrics;
