@@ -438,13 +438,13 @@ fn register(
         metrics.journal.healthy.set(i64::from(
             of_figures.journal.health() == journal::Health::Ready,
         ));
-        let fetched = of_figures
-            .identity
-            .ready()
-            .iter()
-            .map(|issuer| issuer.fetches)
-            .sum();
-        metrics.jwks_fetches(fetched, 0);
+        let (hits, misses) = of_figures.identity.cached();
+        raise(&metrics.token_cache_hits, hits);
+        raise(&metrics.token_cache_misses, misses);
+        let issuers = of_figures.identity.ready();
+        let begun: u64 = issuers.iter().map(|issuer| issuer.fetches).sum();
+        let failed: u64 = issuers.iter().map(|issuer| issuer.failures).sum();
+        metrics.jwks_fetches(begun.saturating_sub(failed), failed);
     });
 }
 

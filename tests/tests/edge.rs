@@ -526,3 +526,52 @@ fn a_head_of_a_long_answer_is_recorded_as_complete() {
         assert!(Instant::now() < deadline, "no closing record of {id}");
     }
 }
+
+#[test]
+fn figures_of_tokens_and_keys_are_those_of_what_happened() {
+    if !need("binary") {
+        return;
+    }
+    let edge = Edge::patient();
+    let client = edge.gateway.client();
+    for _ in 0..3 {
+        assert_eq!(client.get("/fhir/Patient/p1", &edge.token).status, 200);
+    }
+    let holds = |gateway: &Gateway, line: &str| {
+        let metrics = plain::get(gateway.metrics(), "/metrics").text().to_owned();
+        assert!(
+            metrics.lines().any(|l| l == line),
+            "no `{line}` in\n{metrics}"
+        );
+    };
+    holds(&edge.gateway, "chartward_token_cache_misses_total 1");
+    holds(&edge.gateway, "chartward_token_cache_hits_total 2");
+    holds(
+        &edge.gateway,
+        "chartward_jwks_fetches_total{outcome=\"fetched\"} 1",
+    );
+    holds(
+        &edge.gateway,
+        "chartward_jwks_fetches_total{outcome=\"failed\"} 0",
+    );
+
+    // an issuer that can't be reached
+    let issuer = edge
+        .tokens
+        .trusted(&["physician"])
+        .keys_at("http://127.0.0.1:9/jwks");
+    let setup = Setup::new(PACK, edge.upstream.url()).issuer(issuer);
+    let without = Gateway::start(setup);
+    assert_eq!(
+        without.client().get("/fhir/Patient/p1", &edge.token).status,
+        503
+    );
+    holds(
+        &without,
+        "chartward_jwks_fetches_total{outcome=\"fetched\"} 0",
+    );
+    holds(
+        &without,
+        "chartward_jwks_fetches_total{outcome=\"failed\"} 1",
+    );
+}

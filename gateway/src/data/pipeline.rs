@@ -368,18 +368,13 @@ impl<'c> Exchange<'c> {
     ) -> Result<Answer, Refused> {
         let recorder = &self.core.recorder;
         recorder.note(permit.attempt(now()));
-        let Ok((outbound, mut judge)) = permit.open(None) else {
-            // no version of a permit without an awaited attempt refuses this
-            return Err(Refused {
-                no: No::new(Reason::JournalUnavailable),
-                call: Arc::new(self.nobody()),
-            });
-        };
-        let call = judge.call().clone();
+        let call = permit.call().clone();
         let refuse = |no| Refused {
             no,
             call: call.clone(),
         };
+        let unwritten = |_| refuse(No::new(Reason::JournalUnavailable));
+        let (outbound, mut judge) = permit.open(None).map_err(unwritten)?;
         let ask = Ask {
             method: if outbound.method() == "POST" {
                 Method::POST
@@ -492,20 +487,6 @@ impl<'c> Exchange<'c> {
         metrics
             .request_seconds
             .observe(self.began.elapsed().as_secs_f64());
-    }
-
-    fn nobody(&self) -> Call {
-        Call {
-            request_id: self.core.ids.of(&http::HeaderMap::new()),
-            node: self.core.shared.node.clone(),
-            arrived: now(),
-            ip: std::net::Ipv4Addr::UNSPECIFIED.into(),
-            user_agent: None,
-            subject: None,
-            action: None,
-            purpose: None,
-            pack: None,
-        }
     }
 }
 

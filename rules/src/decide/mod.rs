@@ -106,10 +106,9 @@ impl Permit {
         Entry::note(record::attempt(&self.shared, now))
     }
 
-    /// Whether [`Permit::open`] wants the attempt's receipt: unsafe interactions do, and this
-    /// version has none.
-    pub fn awaits_attempt(&self) -> bool {
-        false
+    /// The call that is permitted.
+    pub fn call(&self) -> &Arc<Call> {
+        self.judge.call()
     }
 
     /// The request to send and the judge of its answer.

@@ -73,6 +73,7 @@ impl Trusted {
             issuer: Arc::clone(&self.reading.issuer),
             ready: self.keys.ready(now),
             fetches: self.keys.fetches(),
+            failures: self.keys.failures(),
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) struct Keyring {
     held: ArcSwapOption<Held>,
     attempts: Mutex<Attempts>,
     fetches: AtomicU64,
+    failures: AtomicU64,
     refresher: OnceLock<AbortHandle>,
 }
 
@@ -57,6 +58,7 @@ impl Keyring {
             held: ArcSwapOption::empty(),
             attempts: Mutex::default(),
             fetches: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             refresher: OnceLock::new(),
         })
     }
@@ -79,6 +81,11 @@ impl Keyring {
     /// How many fetches have begun.
     pub fn fetches(&self) -> u64 {
         self.fetches.load(Ordering::Relaxed)
+    }
+
+    /// How many fetches have failed.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Waits for the fetch that is running, or begins one unless it is too soon; at most for one
@@ -130,10 +137,14 @@ impl Keyring {
                 })));
             }
             Ok(Err(failure)) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
                 let cause = std::error::Error::source(&failure).map(ToString::to_string);
                 tracing::warn!(issuer, %failure, cause, "keys could not be fetched");
             }
-            Err(_) => tracing::warn!(issuer, "keys could not be fetched in time"),
+            Err(_) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(issuer, "keys could not be fetched in time");
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -57,6 +58,8 @@ pub struct Identity {
     workloads: Workloads,
     token_bytes: usize,
     verified: Cache<CacheKey, Arc<Verified>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 /// A service's place in the [`Identity`] that named it.
@@ -72,6 +75,8 @@ pub struct Readiness {
     pub ready: bool,
     /// How many fetches of its keys have begun.
     pub fetches: u64,
+    /// How many of them have failed.
+    pub failures: u64,
 }
 
 struct Realm {
@@ -143,6 +148,8 @@ impl Identity {
             workloads: Workloads::new(&settings.workloads),
             token_bytes: settings.token_bytes,
             verified: Cache::new(settings.cached_tokens),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
         })
     }
 
@@ -152,6 +159,12 @@ impl Identity {
             .iter()
             .position(|s| s.name == name)
             .map(ServiceId)
+    }
+
+    /// Tokens that were known, and tokens that had to be verified.
+    pub fn cached(&self) -> (u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.hits), read(&self.misses))
     }
 
     /// Whether each issuer's tokens can be checked now.
@@ -196,8 +209,12 @@ impl Identity {
             certificate: peer.map(|peer| peer.sha256),
         };
         let verified = match self.verified.get(&key) {
-            Some(verified) if self.still_signed(&verified)? => verified,
+            Some(verified) if self.still_signed(&verified)? => {
+                self.hits.fetch_add(1, Ordering::Relaxed);
+                verified
+            }
             _ => {
+                self.misses.fetch_add(1, Ordering::Relaxed);
                 // boxed: the many requests whose token is known don't carry its size
                 let verified = Box::pin(self.verify(service, token, peer, now)).await?;
                 let verified = Arc::new(verified);
