@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use chartward_rules::decide::{Sealer, Service, Turn, Verdict, decide};
+use chartward_rules::decide::{Facts, Sealer, Service, Turn, Verdict, decide};
 use chartward_rules::fhir::interaction::{Request, understand};
 use chartward_rules::pack::Program;
 use chartward_rules::proof::{Mint, Raw};
@@ -100,19 +100,20 @@ fn ask(program: &Arc<Program>, mint: &Mint, role: &str, answer: &Bytes) -> usize
         row_max: 32 << 20,
         window: 256 << 10,
     };
-    let request = Request {
-        method: "GET",
-        path: "/Observation",
-        query: "status=final",
-        form: None,
-    };
+    let request = Request::new("GET", "/Observation", "status=final");
     let Ok(interaction) = understand(request) else {
         panic!("a search")
     };
     let seal = |_: &Call| -> Sealer { Arc::new(|position: &str| position.to_owned()) };
-    let Verdict::Permit(permit) =
-        decide(program, &service, interaction, Box::new(call), None, seal)
-    else {
+    let Verdict::Permit(permit) = decide(
+        program,
+        &service,
+        &interaction,
+        Box::new(call),
+        None,
+        &Facts::none(),
+        seal,
+    ) else {
         panic!("a permit")
     };
     let (_, mut judge) = permit.open(None).expect("no receipt is wanted");

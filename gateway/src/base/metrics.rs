@@ -53,14 +53,14 @@ impl UpstreamOutcome {
     const WORDS: [&str; 4] = ["answered", "unreachable", "timeout", "broken"];
 }
 
-/// Words for interactions: those of the record, and `unknown`.
-const INTERACTIONS: [&str; 4] = ["capabilities", "read", "search-type", "unknown"];
+/// The word for what wasn't understood.
+const UNKNOWN: &str = "unknown";
 
 /// One service's requests.
 #[derive(Clone)]
 pub struct ServiceMetrics {
     /// By interaction, then by outcome.
-    requests: [[IntCounter; 4]; 4],
+    requests: Vec<(&'static str, [IntCounter; 4])>,
 }
 
 impl ServiceMetrics {
@@ -68,20 +68,19 @@ impl ServiceMetrics {
         let child =
             |interaction, outcome| requests.with_label_values(&[name, interaction, outcome]);
         Self {
-            requests: INTERACTIONS.map(|word| Outcome::WORDS.map(|outcome| child(word, outcome))),
+            requests: Interaction::WORDS
+                .into_iter()
+                .chain([UNKNOWN])
+                .map(|word| (word, Outcome::WORDS.map(|outcome| child(word, outcome))))
+                .collect(),
         }
     }
 
     /// Counts a request; `None` where it wasn't understood.
     pub fn count(&self, interaction: Option<&Interaction>, outcome: Outcome) {
-        let [capabilities, read, search, unknown] = &self.requests;
-        let row = match interaction {
-            Some(Interaction::Capabilities) => capabilities,
-            Some(Interaction::Read { .. }) => read,
-            Some(Interaction::Search(_)) => search,
-            None => unknown,
-        };
-        if let Some(counter) = row.get(outcome as usize) {
+        let word = interaction.map_or(UNKNOWN, Interaction::word);
+        let row = self.requests.iter().find(|(known, _)| *known == word);
+        if let Some(counter) = row.and_then(|(_, row)| row.get(outcome as usize)) {
             counter.inc();
         }
     }

@@ -6,9 +6,8 @@ mod rest;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use chartward_rules::decide::{self, Permit, Sealer, Verdict, decide};
-use chartward_rules::fhir::interaction::{Interaction, Request as Asked, understand};
+use chartward_rules::decide::{self, Facts, Permit, Sealer, UpstreamHead, Verdict, decide};
+use chartward_rules::fhir::interaction::{Interaction, Request as Asked, Takes, understand};
 use chartward_rules::fhir::search::{self, Search};
 use chartward_rules::fhir::target;
 use chartward_rules::pack::Program;
@@ -219,7 +218,7 @@ impl<'c> Exchange<'c> {
         // the interaction: the same reading is decided on and sent
         or_refuse!(head_stage::acceptable(&head));
         let method = head.method.as_str();
-        let form = if Interaction::takes_form(method, below) {
+        let form = if Interaction::takes(method, below) == Takes::Form {
             let limits = &shared.limits;
             Some(or_refuse!(
                 head_stage::form(&head, body, limits.body_bytes, limits.body).await
@@ -229,10 +228,8 @@ impl<'c> Exchange<'c> {
         };
         let query = head.uri.query().unwrap_or("");
         let asked = Asked {
-            method,
-            path: below,
-            query,
             form: form.as_deref(),
+            ..Asked::new(method, below, query)
         };
         let mut interaction = or_refuse!(understand(asked));
         call.action = Some(interaction.action());
@@ -247,13 +244,20 @@ impl<'c> Exchange<'c> {
         let permit = match decide(
             &service.program,
             &service.rules,
-            interaction.clone(),
+            &interaction,
             call,
             purpose,
+            &Facts::none(),
             sealer,
         ) {
             Verdict::Permit(permit) => permit,
             Verdict::Answer(answer) => return self.answer(answer).await,
+            Verdict::Ask(asked) => {
+                return Err(Refused {
+                    no: No::new(Reason::FactsUnavailable),
+                    call: Arc::from(*asked.into_call()),
+                });
+            }
             Verdict::Refuse(no, call) => {
                 return Err(Refused {
                     no,
@@ -382,10 +386,8 @@ impl<'c> Exchange<'c> {
                 Method::GET
             },
             path_and_query: outbound.target().to_owned(),
-            content_type: outbound.form().map(|_| "application/x-www-form-urlencoded"),
-            body: outbound
-                .form()
-                .map_or_else(Bytes::new, |form| Bytes::copy_from_slice(form.as_bytes())),
+            content_type: outbound.content_type(),
+            body: outbound.body().clone(),
             headers: head_stage::passed_on(headers, &call.request_id),
             search: outbound.strict(),
         };
@@ -403,7 +405,14 @@ impl<'c> Exchange<'c> {
         };
         let status = answer.status.as_u16();
         guard.upstream = Some(status);
-        if let Err(no) = judge.head(status, answer.is_json()) {
+        let head = UpstreamHead {
+            status,
+            json: answer.is_json(),
+            location: None,
+            etag: None,
+            last_modified: None,
+        };
+        if let Err(no) = judge.head(head) {
             guard.disarm();
             return Err(refuse(no));
         }

@@ -81,6 +81,21 @@ pub struct Held {
     ticket: Ticket,
 }
 
+/// The head of an upstream's answer, as far as it is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct UpstreamHead<'a> {
+    /// The status.
+    pub status: u16,
+    /// Whether the body says that it is JSON.
+    pub json: bool,
+    /// `Location`
+    pub location: Option<&'a str>,
+    /// `ETag`
+    pub etag: Option<&'a str>,
+    /// `Last-Modified`
+    pub last_modified: Option<&'a str>,
+}
+
 impl Held {
     /// The record that names the rows in here.
     pub fn entry(&mut self) -> Entry {
@@ -166,9 +181,10 @@ impl Judge {
         &self.call
     }
 
-    /// Judges the upstream's status and whether its body is JSON. An error is what the caller
-    /// is refused with; the body isn't read then.
-    pub fn head(&mut self, status: u16, json: bool) -> Result<(), No> {
+    /// Judges the upstream's head. An error is what the caller is refused with; the body isn't
+    /// read then.
+    pub fn head(&mut self, head: UpstreamHead<'_>) -> Result<(), No> {
+        let UpstreamHead { status, json, .. } = head;
         let row = matches!(self.shape, Shape::Row { .. });
         match status {
             200 if json => Ok(()),

@@ -6,18 +6,22 @@
 
 mod bundle;
 mod capabilities;
+mod facts;
 mod judge;
 pub(crate) mod row;
 pub(crate) mod stance;
 
 use std::sync::Arc;
 
-pub use judge::{Closing, Held, Judge, Turn};
+use bytes::Bytes;
+
+pub use facts::{Facts, Inquiry, Question};
+pub use judge::{Closing, Held, Judge, Turn, UpstreamHead};
 
 use crate::fhir::interaction::Interaction;
 use crate::fhir::labels::Purpose;
 use crate::fhir::search::{self, Search};
-use crate::fhir::tables::{SubjectRule, r4};
+use crate::fhir::tables::{SubjectRule, TypeId, r4};
 use crate::fhir::target;
 use crate::pack::{Can, Program};
 use crate::proof::{Entry, Receipt, Released, Ticket, WrongReceipt};
@@ -57,8 +61,36 @@ pub enum Verdict {
     Permit(Box<Permit>),
     /// It is answered here.
     Answer(Answer),
+    /// It can't be decided before these questions are answered.
+    Ask(Asked),
     /// It is refused; the pipeline makes a [`crate::refusal::Refusal`] of it with the call.
     Refuse(No, Box<Call>),
+}
+
+/// A request that waits for answers.
+#[derive(Debug)]
+pub struct Asked {
+    call: Box<Call>,
+    questions: Vec<Question>,
+    shared: Vec<u8>,
+}
+
+impl Asked {
+    /// What is to be asked. At most three rounds.
+    pub fn questions(&self) -> &[Question] {
+        &self.questions
+    }
+
+    /// The record that precedes the first question (D26). Waited for where the request may
+    /// change something.
+    pub fn opening(&self, now: Time) -> Entry {
+        Entry::note(record::attempt(&self.shared, now))
+    }
+
+    /// The call, to decide again.
+    pub fn into_call(self) -> Box<Call> {
+        self.call
+    }
 }
 
 /// A decided request with its plan: the only thing the upstream accepts. Not `Clone`.
@@ -74,12 +106,29 @@ pub struct Permit {
 pub struct Outbound {
     method: &'static str,
     target: String,
-    form: Option<String>,
+    body: Bytes,
+    content_type: Option<&'static str>,
     strict: bool,
+    representation: bool,
+    if_match: Option<String>,
+    if_none_exist: Option<String>,
 }
 
 impl Outbound {
-    /// `GET` or `POST`.
+    fn get(target: String, strict: bool) -> Self {
+        Self {
+            method: "GET",
+            target,
+            body: Bytes::new(),
+            content_type: None,
+            strict,
+            representation: false,
+            if_match: None,
+            if_none_exist: None,
+        }
+    }
+
+    /// `GET`, `POST`, `PUT` or `DELETE`.
     pub fn method(&self) -> &'static str {
         self.method
     }
@@ -89,9 +138,29 @@ impl Outbound {
         &self.target
     }
 
-    /// The body of a `_search`, `application/x-www-form-urlencoded`.
-    pub fn form(&self) -> Option<&str> {
-        self.form.as_deref()
+    /// The body: a form, a resource or a Bundle; empty where there is none.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// What the body is.
+    pub fn content_type(&self) -> Option<&'static str> {
+        self.content_type
+    }
+
+    /// Whether the written resource is asked back (`Prefer: return=representation`).
+    pub fn representation(&self) -> bool {
+        self.representation
+    }
+
+    /// The value of `If-Match`.
+    pub fn if_match(&self) -> Option<&str> {
+        self.if_match.as_deref()
+    }
+
+    /// The value of `If-None-Exist`: a query.
+    pub fn if_none_exist(&self) -> Option<&str> {
+        self.if_none_exist.as_deref()
     }
 
     /// Whether unknown parameters must be refused upstream (`Prefer: handling=strict`).
@@ -159,9 +228,10 @@ pub(crate) fn answer_head() -> AnswerHead {
 pub fn decide(
     program: &Arc<Program>,
     service: &Service,
-    interaction: Interaction,
+    interaction: &Interaction,
     mut call: Box<Call>,
     asked_purpose: Option<&str>,
+    _facts: &Facts,
     sealer: impl FnOnce(&Call) -> Sealer,
 ) -> Verdict {
     call.action = Some(interaction.action());
@@ -169,7 +239,7 @@ pub fn decide(
     let Some(subject) = call.subject.clone() else {
         return Verdict::Refuse(No::new(Reason::Unauthenticated), call);
     };
-    if let Interaction::Capabilities = interaction {
+    if matches!(interaction, Interaction::Capabilities) {
         let rights = match settle_purpose(program, &subject, asked_purpose) {
             Ok(purpose) => {
                 call.purpose = Some(purpose.code().into());
@@ -192,7 +262,7 @@ pub fn decide(
         Err(no) => return Verdict::Refuse(no, call),
     };
     call.purpose = Some(purpose.code().into());
-    if let Interaction::Search(search) = &interaction
+    if let Interaction::Search(search) = interaction
         && search
             .purpose
             .as_deref()
@@ -202,10 +272,10 @@ pub fn decide(
         return Verdict::Refuse(no, call);
     }
     let stance = program.stance(roles_in_force(program, &subject, purpose), &subject.scopes);
-    let (resource, can) = match &interaction {
+    let (resource, can) = match interaction {
         Interaction::Read { resource, .. } => (*resource, Can::Read),
         Interaction::Search(search) => (search.resource, Can::Search),
-        Interaction::Capabilities => return Verdict::Refuse(No::new(Reason::NotUnderstood), call),
+        _ => return Verdict::Refuse(No::new(Reason::NotSupported), call),
     };
     let Some(candidates) = stance.candidates(resource, can).cloned() else {
         return Verdict::Refuse(No::named(Reason::NotGranted, r4().name(resource)), call);
@@ -244,15 +314,10 @@ pub fn decide(
     };
     match interaction {
         Interaction::Read { resource, id } => {
-            let target = format!("/{}/{id}", r4().name(resource));
+            let target = format!("/{}/{id}", r4().name(*resource));
             let rows = RowJudge::new(bench, candidates, Vec::new());
-            let outbound = Outbound {
-                method: "GET",
-                target,
-                form: None,
-                strict: false,
-            };
-            let judge = Judge::read(Arc::from(*call), shared.clone(), rows, id, service);
+            let outbound = Outbound::get(target, false);
+            let judge = Judge::read(Arc::from(*call), shared.clone(), rows, id.clone(), service);
             Verdict::Permit(Box::new(Permit {
                 outbound,
                 judge,
@@ -260,7 +325,7 @@ pub fn decide(
             }))
         }
         Interaction::Search(search) => {
-            let reads = match search_reads(program, &bench, &search) {
+            let reads = match search_reads(program, &bench, search) {
                 Ok(reads) => reads,
                 Err(no) => return Verdict::Refuse(no, call),
             };
@@ -268,7 +333,7 @@ pub fn decide(
                 .count
                 .unwrap_or(service.page_default)
                 .clamp(1, service.page_max);
-            let outbound = outbound(&bench, &candidates, &search, count);
+            let outbound = outbound(&bench, &candidates, search, count);
             let complete = complete(program, &bench, &candidates);
             let seal = sealer(&call);
             let rows = RowJudge::new(bench, candidates, reads);
@@ -276,7 +341,7 @@ pub fn decide(
                 Arc::from(*call),
                 shared.clone(),
                 rows,
-                &search,
+                search,
                 complete,
                 seal,
                 service,
@@ -287,7 +352,31 @@ pub fn decide(
                 shared,
             }))
         }
-        Interaction::Capabilities => Verdict::Refuse(No::new(Reason::NotUnderstood), call),
+        _ => Verdict::Refuse(No::new(Reason::NotSupported), call),
+    }
+}
+
+/// Whether anything in force could let the caller do this with the type, data aside: asked before
+/// a body is read.
+pub fn admissible(
+    program: &Arc<Program>,
+    subject: &Subject,
+    asked_purpose: Option<&str>,
+    resource: TypeId,
+    can: Can,
+) -> Result<(), No> {
+    if subject.kind == Kind::Anonymous {
+        return Err(No::new(Reason::Unauthenticated));
+    }
+    let purpose = settle_purpose(program, subject, asked_purpose)?;
+    let roles = roles_in_force(program, subject, purpose);
+    let stance = program.stance(roles, &subject.scopes);
+    match stance.candidates(resource, can) {
+        None => Err(No::named(Reason::NotGranted, r4().name(resource))),
+        Some(candidates) if candidates.reach == Reach::None => {
+            Err(No::new(Reason::InsufficientScope))
+        }
+        Some(_) => Ok(()),
     }
 }
 
@@ -408,12 +497,7 @@ fn outbound(
     count: u32,
 ) -> Outbound {
     if let Some(position) = &search.position {
-        return Outbound {
-            method: "GET",
-            target: position.clone(),
-            form: None,
-            strict: false,
-        };
+        return Outbound::get(position.clone(), false);
     }
     let count = count.to_string();
     let mut pairs: Vec<(&str, &str)> = search.pairs().collect();
@@ -436,17 +520,12 @@ fn outbound(
     if search.form {
         Outbound {
             method: "POST",
-            target: format!("/{name}/_search"),
-            form: Some(written),
-            strict: true,
+            body: written.into(),
+            content_type: Some("application/x-www-form-urlencoded"),
+            ..Outbound::get(format!("/{name}/_search"), true)
         }
     } else {
-        Outbound {
-            method: "GET",
-            target: format!("/{name}?{written}"),
-            form: None,
-            strict: true,
-        }
+        Outbound::get(format!("/{name}?{written}"), true)
     }
 }
 

@@ -148,7 +148,10 @@ impl Program {
         }
         let right = match can {
             Can::Read => Rights::READ,
-            Can::Search => Rights::SEARCH,
+            Can::Search | Can::History => Rights::SEARCH,
+            Can::Create => Rights::CREATE,
+            Can::Update | Can::Patch => Rights::UPDATE,
+            Can::Delete => Rights::DELETE,
         };
         let reach = match authority {
             Authority::Unscoped => Reach::Whole,
@@ -288,6 +291,7 @@ impl Stance {
         let column = match can {
             Can::Read => &self.read,
             Can::Search => &self.search,
+            _ => return None,
         };
         column.get(resource.index())?.as_ref()
     }

@@ -118,11 +118,23 @@ impl Classes {
     }
 }
 
-/// What a grant lets do.
+/// What a grant lets do. None contains another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Can {
+pub enum Can {
+    /// Read a resource, or a version of it.
     Read,
+    /// Search the type.
     Search,
+    /// Ask for histories.
+    History,
+    /// Make new ones.
+    Create,
+    /// Write anew.
+    Update,
+    /// Change parts.
+    Patch,
+    /// Delete.
+    Delete,
 }
 
 #[derive(Debug)]

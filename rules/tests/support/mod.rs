@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use chartward_rules::decide::{Held, Service, Turn, Verdict, decide};
+use chartward_rules::decide::{Facts, Held, Service, Turn, UpstreamHead, Verdict, decide};
 use chartward_rules::fhir::interaction::{Request, understand};
 use chartward_rules::pack::Program;
 use chartward_rules::proof::{Mint, Raw};
@@ -73,12 +73,7 @@ pub fn ask_bytes(
     static MINT: OnceLock<Mint> = OnceLock::new();
     let mint = MINT.get_or_init(|| Mint::take().expect("one mint"));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let interaction = match understand(Request {
-        method: "GET",
-        path,
-        query,
-        form: None,
-    }) {
+    let interaction = match understand(Request::new("GET", path, query)) {
         Ok(interaction) => interaction,
         Err(no) => return Asked::Refused(no.reason.code(), no.name.map(String::from)),
     };
@@ -105,15 +100,31 @@ pub fn ask_bytes(
     let seal = |_: &Call| -> chartward_rules::decide::Sealer {
         Arc::new(|position: &str| format!("[{position}]"))
     };
-    let permit = match decide(program, &service, interaction, Box::new(call), None, seal) {
+    let permit = match decide(
+        program,
+        &service,
+        &interaction,
+        Box::new(call),
+        None,
+        &Facts::none(),
+        seal,
+    ) {
         Verdict::Permit(permit) => permit,
         Verdict::Refuse(no, _) => {
             return Asked::Refused(no.reason.code(), no.name.map(String::from));
         }
         Verdict::Answer(_) => panic!("a local answer"),
+        Verdict::Ask(_) => panic!("questions"),
     };
     let (_, mut judge) = permit.open(None).expect("reads need no receipt");
-    judge.head(200, true).expect("200");
+    let head = UpstreamHead {
+        status: 200,
+        json: true,
+        location: None,
+        etag: None,
+        last_modified: None,
+    };
+    judge.head(head).expect("200");
     WINDOWS.with_borrow_mut(Vec::clear);
     let mut body = Vec::new();
     for chunk in answer.chunks(piece.max(1)) {

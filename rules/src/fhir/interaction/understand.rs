@@ -1,70 +1,10 @@
-//! A request as FHIR understands it. What isn't understood is refused.
+//! From a head and a body to an interaction.
 
-use super::search::{self, Search};
-use super::tables::{TypeId, r4};
-use super::target;
-use crate::record::Action;
+use super::{Interaction, Request};
+use crate::fhir::search::{self, Search};
+use crate::fhir::tables::{TypeId, r4};
+use crate::fhir::target;
 use crate::refusal::{No, Reason};
-
-/// What is asked.
-#[derive(Debug, Clone)]
-pub enum Interaction {
-    /// `GET [base]/metadata`
-    Capabilities,
-    /// `GET [base]/[type]/[id]`
-    Read {
-        /// The type.
-        resource: TypeId,
-        /// The logical id, well-formed.
-        id: Box<str>,
-    },
-    /// `GET [base]/[type]?…` and `POST [base]/[type]/_search`
-    Search(Search),
-}
-
-/// A request's head as far as FHIR sees it, and the form of a `_search`.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// The method.
-    pub method: &'a str,
-    /// The path below the service, with its leading `/`; empty for the base itself.
-    pub path: &'a str,
-    /// The query, without `?`.
-    pub query: &'a str,
-    /// The body of a form, where there is one.
-    pub form: Option<&'a str>,
-}
-
-impl Interaction {
-    /// Whether the request is one whose form is read before it is understood.
-    pub fn takes_form(method: &str, path: &str) -> bool {
-        method == "POST" && path.ends_with("/_search")
-    }
-
-    /// The record's words for it.
-    pub fn action(&self) -> Action {
-        match self {
-            Self::Capabilities => Action {
-                interaction: "capabilities",
-                resource: None,
-                id: None,
-                query: None,
-            },
-            Self::Read { resource, id } => Action {
-                interaction: "read",
-                resource: Some(r4().name(*resource)),
-                id: Some(id.clone()),
-                query: None,
-            },
-            Self::Search(search) => Action {
-                interaction: "search-type",
-                resource: Some(r4().name(search.resource)),
-                id: None,
-                query: Some(search::write(search).into()),
-            },
-        }
-    }
-}
 
 /// Understands a request, or says what about it isn't.
 pub fn understand(request: Request<'_>) -> Result<Interaction, No> {
@@ -143,10 +83,8 @@ mod tests {
     fn ask(method: &str, target: &str) -> Result<Interaction, Reason> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         understand(Request {
-            method,
-            path,
-            query,
             form: Some("name=x").filter(|_| method == "POST"),
+            ..Request::new(method, path, query)
         })
         .map_err(|no| no.reason)
     }
