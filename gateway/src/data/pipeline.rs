@@ -2,15 +2,15 @@
 //! upstream, judged windows. The one place that knows every stage.
 
 mod rest;
+mod state;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chartward_rules::decide::{self, Facts, Permit, Sealer, UpstreamHead, Verdict, decide};
 use chartward_rules::fhir::interaction::{Interaction, Request as Asked, Takes, understand};
 use chartward_rules::fhir::search::{self, Search};
 use chartward_rules::fhir::target;
-use chartward_rules::pack::Program;
 use chartward_rules::record::Call;
 use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
 use chartward_rules::subject::{Kind, Subject};
@@ -20,52 +20,29 @@ use tokio::time::sleep;
 
 use super::gate::{Body, Stream};
 use super::http as head_stage;
-use super::identity::{Identity, PeerCertificate, ServiceId};
+use super::identity::PeerCertificate;
 use super::listen::{Handler, Peer};
 use super::pages::{Pages, Position};
-use super::upstream::{Ask, Pool, Target};
+use super::upstream::Ask;
 use crate::base::clock::now;
-use crate::base::config::{Ceiling, Limits};
 use crate::base::journal::{Journal, Recorder};
-use crate::base::metrics::{Metrics, Outcome, ServiceMetrics};
+use crate::base::live::Live;
+use crate::base::metrics::{Metrics, Outcome};
 use rest::{Guard, Rest, of_fault};
+use state::View;
 
-/// One service, ready to serve.
-pub struct Service {
-    /// Its name in records and handles.
-    pub name: String,
-    /// Its path under the public URL: `/fhir`.
-    pub path: String,
-    /// What deciding needs of it.
-    pub rules: decide::Service,
-    /// Its packs.
-    pub program: Arc<Program>,
-    /// Who its callers are.
-    pub identity: ServiceId,
-    /// Where its server is.
-    pub target: Arc<Target>,
-    /// Ceilings of applications (D31), by client id; `None` stands for all others.
-    pub ceilings: Vec<(Option<String>, Ceiling)>,
-    /// Its figures.
-    pub metrics: Arc<ServiceMetrics>,
-}
+pub use state::{Service, State};
 
 /// What all cores share.
 pub struct Pipeline {
-    /// The services; their paths don't overlap.
-    pub services: Vec<Service>,
-    /// Tells callers.
-    pub identity: Identity,
+    /// What a reload replaces.
+    pub live: Live<State>,
     /// Seals page handles.
     pub pages: Pages,
     /// Where records go.
     pub journal: Arc<Journal>,
     /// Figures.
     pub metrics: Arc<Metrics>,
-    /// Caps and deadlines.
-    pub limits: Limits,
-    /// "Not found" leaves at a multiple of this (D15).
-    pub quantum: Duration,
     /// Name of this process in records.
     pub node: Arc<str>,
 }
@@ -74,9 +51,22 @@ pub struct Pipeline {
 pub struct Core {
     shared: Arc<Pipeline>,
     recorder: Recorder,
-    /// By service.
-    pools: Vec<Pool>,
+    /// Of the version that the last request found. The lock is this core's own.
+    view: Mutex<Arc<View>>,
     ids: head_stage::Ids,
+}
+
+impl Core {
+    /// The view of the version in force.
+    fn view(&self) -> Arc<View> {
+        let generation = self.shared.live.glance().generation;
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if view.version.generation != generation {
+            let version = self.shared.live.now();
+            *view = Arc::new(View::new(version, Some(&view), &self.shared.metrics));
+        }
+        view.clone()
+    }
 }
 
 /// A connection's other end.
@@ -94,14 +84,11 @@ impl Handler for Pipeline {
     fn core(self: &Arc<Self>, _index: usize) -> Arc<Core> {
         let recorder = self.journal.recorder();
         tokio::spawn(recorder.run());
-        let pools = self
-            .services
-            .iter()
-            .map(|s| Pool::new(s.target.clone(), self.metrics.clone()));
+        let view = View::new(self.live.now(), None, &self.metrics);
         Arc::new(Core {
             shared: self.clone(),
             recorder,
-            pools: pools.collect(),
+            view: Mutex::new(Arc::new(view)),
             ids: head_stage::Ids::new(),
         })
     }
@@ -139,8 +126,10 @@ impl Handler for Pipeline {
         });
         let is_head = head.method == Method::HEAD;
         let is_last = head_stage::ends_connection(&head);
+        let view = core.view();
         let mut exchange = Exchange {
             core: &core,
+            view: &view,
             began,
             service: None,
             interaction: None,
@@ -176,6 +165,8 @@ struct Answer {
 /// One request on its way.
 struct Exchange<'c> {
     core: &'c Arc<Core>,
+    /// What the whole request is served under.
+    view: &'c Arc<View>,
     began: Instant,
     service: Option<&'c Service>,
     interaction: Option<Interaction>,
@@ -204,11 +195,13 @@ impl<'c> Exchange<'c> {
                 }
             };
         }
-        let shared = &self.core.shared;
-
         // the head: one reading, one service
         or_refuse!(head_stage::unambiguous(&head));
-        let (place, service, below) = or_refuse!(self.route(head.uri.path()));
+        let (place, service, below) = or_refuse!(
+            self.view
+                .route(head.uri.path())
+                .ok_or_else(|| No::new(Reason::NotUnderstood).because("no service has this path"))
+        );
         self.service = Some(service);
 
         // the caller
@@ -219,7 +212,7 @@ impl<'c> Exchange<'c> {
         or_refuse!(head_stage::acceptable(&head));
         let method = head.method.as_str();
         let form = if Interaction::takes(method, below) == Takes::Form {
-            let limits = &shared.limits;
+            let limits = &self.view.version.limits;
             Some(or_refuse!(
                 head_stage::form(&head, body, limits.body_bytes, limits.body).await
             ))
@@ -240,7 +233,7 @@ impl<'c> Exchange<'c> {
         let purpose = or_refuse!(head_stage::once(&head.headers, &head_stage::PURPOSE));
 
         // the decision
-        let sealer = |call: &Call| sealer(self.core, place, call, &interaction);
+        let sealer = |call: &Call| sealer(self.core, &service.name, call, &interaction);
         let permit = match decide(
             &service.program,
             &service.rules,
@@ -270,19 +263,6 @@ impl<'c> Exchange<'c> {
         self.forward(place, *permit, &head.headers).await
     }
 
-    /// The service whose path the target is under, and what follows.
-    fn route<'t>(&self, path: &'t str) -> Result<(usize, &'c Service, &'t str), No> {
-        let core: &'c Core = self.core;
-        for (place, service) in core.shared.services.iter().enumerate() {
-            if let Some(below) = path.strip_prefix(&*service.path)
-                && (below.is_empty() || below.starts_with('/'))
-            {
-                return Ok((place, service, below));
-            }
-        }
-        Err(No::new(Reason::NotUnderstood).because("no service has this path"))
-    }
-
     async fn identify(
         &self,
         service: &Service,
@@ -290,7 +270,7 @@ impl<'c> Exchange<'c> {
         head: &http::request::Parts,
         below: &str,
     ) -> Result<Arc<Subject>, No> {
-        let identity = &self.core.shared.identity;
+        let identity = &self.view.version.identity;
         let peer = match &caller.certificate {
             None => None,
             Some(Ok(peer)) => Some(peer),
@@ -391,7 +371,7 @@ impl<'c> Exchange<'c> {
             headers: head_stage::passed_on(headers, &call.request_id),
             search: outbound.strict(),
         };
-        let Some(pool) = self.core.pools.get(place) else {
+        let Some(pool) = self.view.pool(place) else {
             return Err(refuse(No::new(Reason::UpstreamUnavailable)));
         };
         // from here on, a caller who leaves is recorded as one
@@ -476,7 +456,7 @@ impl<'c> Exchange<'c> {
         self.finished(Outcome::Refused);
         let (head, released) = recorded.unwrap_or_else(|| Refusal::unrecorded(call.clone()));
         if reason == Reason::NotFound {
-            wait_for_tick(self.began, shared.quantum).await;
+            wait_for_tick(self.began, self.view.version.quantum).await;
         }
         let length = Some(released.len());
         let answer = Answer {
@@ -525,8 +505,8 @@ impl Answer {
 }
 
 /// Seals positions for the caller of this request, under its settled purpose.
-fn sealer(core: &Arc<Core>, place: usize, call: &Call, interaction: &Interaction) -> Sealer {
-    let core = core.clone();
+fn sealer(core: &Arc<Core>, service: &Arc<str>, call: &Call, interaction: &Interaction) -> Sealer {
+    let (core, service) = (core.clone(), service.clone());
     let subject = call.subject.clone();
     let purpose: Box<str> = call.purpose.as_deref().unwrap_or("").into();
     let (resource, query) = match interaction {
@@ -536,10 +516,9 @@ fn sealer(core: &Arc<Core>, place: usize, call: &Call, interaction: &Interaction
     let name = chartward_rules::fhir::tables::r4().name(resource);
     Arc::new(move |upstream| {
         let position = Position::new(name, &query, upstream, &purpose, now());
-        let service = core.shared.services.get(place).map_or("", |s| &s.name);
         let subject = subject.as_deref();
         subject
-            .and_then(|s| core.shared.pages.seal(service, s, &position))
+            .and_then(|s| core.shared.pages.seal(&service, s, &position))
             .unwrap_or_default()
     })
 }
