@@ -388,6 +388,7 @@ impl<'c> Exchange<'c> {
                 .map_or_else(Bytes::new, |form| Bytes::copy_from_slice(form.as_bytes())),
             headers: head_stage::passed_on(headers, &call.request_id),
             search: outbound.strict(),
+            ..Ask::default()
         };
         let Some(pool) = self.core.pools.get(place) else {
             return Err(refuse(No::new(Reason::UpstreamUnavailable)));
