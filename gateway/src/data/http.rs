@@ -199,7 +199,8 @@ where
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
         || head.headers.contains_key(header::CONTENT_ENCODING)
     {
-        return Err(No::new(Reason::UnsupportedMediaType));
+        let due = "application/x-www-form-urlencoded";
+        return Err(No::named(Reason::UnsupportedMediaType, due));
     }
     if body.size_hint().lower() > most as u64 {
         return Err(No::new(Reason::TooLarge));
