@@ -240,7 +240,7 @@ impl<'c> Exchange<'c> {
         let purpose = or_refuse!(head_stage::once(&head.headers, &head_stage::PURPOSE));
 
         // the decision
-        let sealer = |call: &Call| sealer(self.core, place, call, &interaction);
+        let sealer = |call: &Call, of: &Interaction| sealer(self.core, place, call, of);
         let permit = match decide(
             &service.program,
             &service.rules,
