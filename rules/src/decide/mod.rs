@@ -5,9 +5,12 @@
 //! **Never here:** a row. Rows are judged by the [`Judge`] that a permit opens.
 
 mod capabilities;
+mod deletes;
 mod desk;
 mod facts;
 mod judge;
+mod matches;
+mod patches;
 mod permit;
 mod purpose;
 mod reads;
@@ -162,6 +165,8 @@ fn decide_one(desk: &Desk<'_>, interaction: &Interaction) -> Decision {
         Interaction::Search(search) => searches::search(desk, interaction, search),
         Interaction::Create(create) => writes::create(desk, create),
         Interaction::Update(update) => writes::update(desk, update),
+        Interaction::Patch(patch) => patches::patch(desk, patch),
+        Interaction::Delete(delete) => deletes::delete(desk, delete),
         _ => Err(No::new(Reason::NotSupported)),
     }
 }

@@ -51,6 +51,11 @@ impl Author {
         self.rights().all(|right| desk.is_whole(right))
     }
 
+    /// Whether no row of the type can be hidden from him.
+    pub(super) fn sees_every_row(&self, desk: &Desk<'_>) -> bool {
+        self.rights().all(|right| desk.is_complete(right))
+    }
+
     /// The row of this id, as far as it is known.
     pub(super) fn current(
         &self,

@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use super::desk::{Decided, Decision, Desk, Plan};
 use super::judge::{Shape, Wrote};
+use super::matches::{Found, found};
 use super::permit::Outbound;
 use super::searches;
 use super::standing::Stands;
 use super::stored::{Author, Current, Stored};
 use super::writable::{changed_meta, has_conditional_reference, lost};
-use crate::fhir::interaction::{Aim, Body, Create, Update};
+use crate::fhir::interaction::{Aim, Create, Update};
 use crate::fhir::search::Search;
 use crate::fhir::tables::{TypeId, r4};
 use crate::fhir::target;
@@ -49,15 +50,65 @@ pub(super) fn update(desk: &Desk<'_>, update: &Update) -> Decision {
         return Err(No::named(Reason::WriteNeedsMerge, r4().name(resource)));
     }
     fits(desk, &author, resource, update.body.bytes())?;
+    let body = update.body.bytes();
     let if_match = update.if_match.as_deref();
     match &update.aim {
         Aim::Id(id) => match author.current(desk, resource, id)? {
             Current::Unknown(question) => Ok(Decided::Ask(vec![question])),
-            Current::Row(stored) => replace(desk, resource, &stored, update.body.bytes(), if_match),
-            Current::Nothing => make_there(desk, resource, id, &update.body, if_match),
+            Current::Row(stored) => replace(desk, resource, &stored, body, if_match),
+            Current::Nothing => make_there(desk, resource, id, body, if_match),
         },
-        Aim::Found(_) => Err(No::named(Reason::NotSupported, "conditional update")),
+        Aim::Found(search) => match found(desk, search)? {
+            Found::Unknown(question) => Ok(Decided::Ask(vec![question])),
+            Found::Nothing => make_anew(desk, search, body, if_match),
+            Found::One(row) => match author.sees(desk, &row)? {
+                None => Err(invisible()),
+                Some(stored) => {
+                    let body = with_id(body, &stored.id)?;
+                    replace(desk, resource, &stored, &body, if_match)
+                }
+            },
+        },
     }
+}
+
+/// D20: an update whose condition finds nothing visible creates only where nothing can be hidden
+/// from it; what somebody else makes meanwhile is a conflict.
+fn make_anew(desk: &Desk<'_>, search: &Search, body: &Bytes, if_match: Option<&str>) -> Decision {
+    let resource = search.resource;
+    let right = desk.right(resource, Can::Search)?;
+    if !makes_anywhere(desk, resource) || !desk.is_complete(&right) {
+        return Err(invisible());
+    }
+    if if_match.is_some() {
+        return Err(No::named(Reason::VersionConflict, "If-Match"));
+    }
+    if parse(body)?.get("id").is_some() {
+        return Err(No::named(Reason::NotSupported, "id").because("an id of the caller's choice"));
+    }
+    let mut outbound = make(resource, body);
+    outbound.if_none_exist = Some(condition(search));
+    Ok(go(desk, outbound, Wrote::MadeAnew, resource, None))
+}
+
+/// The body with the id of the row that it is for; it has that or none.
+fn with_id(body: &Bytes, id: &str) -> Result<Bytes, No> {
+    match parse(body)?.get("id") {
+        Some(Value::String(own)) if own == id => return Ok(body.clone()),
+        Some(_) => return Err(No::named(Reason::NotUnderstood, "id")),
+        None => {}
+    }
+    let text = body.trim_ascii();
+    let members = text
+        .strip_prefix(b"{")
+        .ok_or_else(|| unreadable("no object"))?;
+    Ok([format!("{{\"id\":\"{id}\",").as_bytes(), members]
+        .concat()
+        .into())
+}
+
+fn invisible() -> No {
+    No::new(Reason::NotFound).because("nothing visible to update")
 }
 
 /// The rights that a write rests on.
@@ -167,16 +218,16 @@ fn make_there(
     desk: &Desk<'_>,
     resource: TypeId,
     id: &str,
-    body: &Body,
+    body: &Bytes,
     if_match: Option<&str>,
 ) -> Decision {
     if !makes_anywhere(desk, resource) {
-        return Err(No::new(Reason::NotFound).because("nothing visible to update"));
+        return Err(invisible());
     }
     if if_match.is_some() {
         return Err(No::named(Reason::VersionConflict, "If-Match"));
     }
-    let mut outbound = Outbound::write("PUT", place(resource, id), body.bytes().clone());
+    let mut outbound = Outbound::write("PUT", place(resource, id), body.clone());
     outbound.if_none_match = true;
     Ok(go(desk, outbound, Wrote::Changed, resource, Some(id)))
 }

@@ -85,6 +85,7 @@ impl WriteAnswer {
                 return Err(No::new(Reason::NotFound).because("not there"));
             }
             (405, _) => return no(Reason::NotSupported),
+            (412, Wrote::MadeOnce) => return no(Reason::MultipleMatches),
             (409 | 412, _) => return no(Reason::VersionConflict),
             (status, _) => return Err(odd(status)),
         }
