@@ -233,7 +233,7 @@ impl<'c> Exchange<'c> {
         let purpose = or_refuse!(head_stage::once(&head.headers, &head_stage::PURPOSE));
 
         // the decision
-        let sealer = |call: &Call| sealer(self.core, &service.name, call, &interaction);
+        let sealer = |call: &Call, of: &Interaction| sealer(self.core, &service.name, call, of);
         let permit = match decide(
             &service.program,
             &service.rules,
