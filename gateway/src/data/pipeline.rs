@@ -23,6 +23,7 @@ use super::http as head_stage;
 use super::identity::PeerCertificate;
 use super::listen::{Handler, Peer};
 use super::pages::{Pages, Position};
+use super::tls::Trust;
 use super::upstream::Ask;
 use crate::base::clock::now;
 use crate::base::journal::{Journal, Recorder};
@@ -74,6 +75,23 @@ pub struct Caller {
     peer: Peer,
     /// `None` without a certificate; an unreadable one counts as an invalid credential.
     certificate: Option<Result<PeerCertificate, ()>>,
+    /// Under what its certificates were judged last, and whether they are admitted.
+    judged: Mutex<Option<(Arc<Trust>, bool)>>,
+}
+
+impl Caller {
+    /// Whether its handshake would succeed under what is in force now.
+    fn admitted(&self, trust: &Arc<Trust>) -> bool {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*judged {
+            Some((under, admitted)) if Arc::ptr_eq(under, trust) => *admitted,
+            _ => {
+                let admitted = trust.admits(&self.peer.chain);
+                *judged = Some((trust.clone(), admitted));
+                admitted
+            }
+        }
+    }
 }
 
 impl Handler for Pipeline {
@@ -96,7 +114,11 @@ impl Handler for Pipeline {
     fn caller(_core: &Arc<Core>, peer: Peer) -> Caller {
         let read = |der: &[u8]| PeerCertificate::read(der).map_err(drop);
         let certificate = peer.certificate.as_ref().map(|der| read(der));
-        Caller { peer, certificate }
+        Caller {
+            peer,
+            certificate,
+            judged: Mutex::default(),
+        }
     }
 
     async fn finish(_core: Arc<Core>) {
@@ -270,7 +292,13 @@ impl<'c> Exchange<'c> {
         head: &http::request::Parts,
         below: &str,
     ) -> Result<Arc<Subject>, No> {
-        let identity = &self.view.version.identity;
+        let State {
+            identity, trust, ..
+        } = &self.view.version.state;
+        if !caller.admitted(trust) {
+            let no = No::new(Reason::Unauthenticated);
+            return Err(no.because("the connection's certificates don't count any more"));
+        }
         let peer = match &caller.certificate {
             None => None,
             Some(Ok(peer)) => Some(peer),

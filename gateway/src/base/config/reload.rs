@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chartward_rules::source::{Diagnostics, Span, Table, read};
 
-use super::{Config, Handles};
+use super::{Config, Handles, Secret};
 
 /// When the files are read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,13 @@ const RESTART_ONLY: [(&str, &[&str]); 5] = [
 
 impl Config {
     /// What of `next` can't take the place of this configuration without a restart, each at its
-    /// key.
-    pub fn restart_only(&self, next: &Self) -> Diagnostics {
+    /// key. `handles` is the key that page handles are sealed with.
+    pub fn restart_only(&self, next: &Self, handles: &Secret) -> Diagnostics {
         let mut found = Diagnostics::new();
         for (table, keys) in RESTART_ONLY {
             for key in keys {
-                if self.kept(next, table, key) {
+                let moved = *key == "handles" && !next.secrets.handles.is(handles);
+                if self.kept(next, table, key) && !moved {
                     continue;
                 }
                 let message = format!("`{key}` of `[{table}]` can't change without a restart");
@@ -106,14 +107,18 @@ mod tests {
         std::fs::write(folder.path().join("x"), "x").unwrap();
         let listen = "[listen]\nhttps = \"127.0.0.1:1\"\npublic_url = \"https://fhir.example\"";
         let before = config(listen, folder.path());
-        assert!(before.restart_only(&before).is_empty());
+        let key = before.secrets.handles.open().unwrap();
+        assert!(before.restart_only(&before, &key).is_empty());
+        let other = Secret::new([7; 32]);
+        let moved = before.restart_only(&before, &other);
+        assert_eq!(moved.len(), 1, "{}", moved.render());
         let after = config(
             "[listen]\nhttps = \"127.0.0.1:2\"\nmetrics = \"127.0.0.1:3\"\npublic_url = \"https://other.example\"\n\
              [server]\nworkers = 2\n[journal]\ndirectory = \"j\"\ndurability = \"write\"\n\
              [secrets]\nhandles = \"other.key\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n",
             folder.path(),
         );
-        let found = before.restart_only(&after);
+        let found = before.restart_only(&after, &key);
         let said: Vec<_> = found
             .iter()
             .map(|d| (d.position().0, d.message.split(' ').next().unwrap()))
@@ -130,6 +135,6 @@ mod tests {
         ];
         assert_eq!(said, wanted);
         // a key that is left out now has its table's place, or none
-        assert_eq!(after.restart_only(&before).len(), wanted.len());
+        assert_eq!(after.restart_only(&before, &key).len(), wanted.len());
     }
 }
