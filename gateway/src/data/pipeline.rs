@@ -398,6 +398,7 @@ impl<'c> Exchange<'c> {
             body: outbound.body().clone(),
             headers: head_stage::passed_on(headers, &call.request_id),
             search: outbound.strict(),
+            ..Ask::default()
         };
         let Some(pool) = self.view.pool(place) else {
             return Err(refuse(No::new(Reason::UpstreamUnavailable)));
