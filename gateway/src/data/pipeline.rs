@@ -1,6 +1,8 @@
 //! The way of a request, from top to bottom: head, caller, interaction, decision, record,
 //! upstream, judged windows. The one place that knows every stage.
 
+mod caller;
+mod renew;
 mod rest;
 mod state;
 
@@ -13,25 +15,25 @@ use chartward_rules::fhir::search::{self, Search};
 use chartward_rules::fhir::target;
 use chartward_rules::record::Call;
 use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
-use chartward_rules::subject::{Kind, Subject};
+use chartward_rules::subject::Subject;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use tokio::time::sleep;
 
 use super::gate::{Body, Stream};
 use super::http as head_stage;
-use super::identity::PeerCertificate;
 use super::listen::{Handler, Peer};
 use super::pages::{Pages, Position};
-use super::tls::Trust;
 use super::upstream::Ask;
 use crate::base::clock::now;
 use crate::base::journal::{Journal, Recorder};
 use crate::base::live::Live;
 use crate::base::metrics::{Metrics, Outcome};
+use renew::Renewal;
 use rest::{Guard, Rest, of_fault};
 use state::View;
 
+pub use caller::Caller;
 pub use state::{Service, State};
 
 /// What all cores share.
@@ -70,30 +72,6 @@ impl Core {
     }
 }
 
-/// A connection's other end.
-pub struct Caller {
-    peer: Peer,
-    /// `None` without a certificate; an unreadable one counts as an invalid credential.
-    certificate: Option<Result<PeerCertificate, ()>>,
-    /// Under what its certificates were judged last, and whether they are admitted.
-    judged: Mutex<Option<(Arc<Trust>, bool)>>,
-}
-
-impl Caller {
-    /// Whether its handshake would succeed under what is in force now.
-    fn admitted(&self, trust: &Arc<Trust>) -> bool {
-        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*judged {
-            Some((under, admitted)) if Arc::ptr_eq(under, trust) => *admitted,
-            _ => {
-                let admitted = trust.admits(&self.peer.chain);
-                *judged = Some((trust.clone(), admitted));
-                admitted
-            }
-        }
-    }
-}
-
 impl Handler for Pipeline {
     type Body = Body;
     type Core = Arc<Core>;
@@ -112,13 +90,7 @@ impl Handler for Pipeline {
     }
 
     fn caller(_core: &Arc<Core>, peer: Peer) -> Caller {
-        let read = |der: &[u8]| PeerCertificate::read(der).map_err(drop);
-        let certificate = peer.certificate.as_ref().map(|der| read(der));
-        Caller {
-            peer,
-            certificate,
-            judged: Mutex::default(),
-        }
+        Caller::new(peer)
     }
 
     async fn finish(_core: Arc<Core>) {
@@ -152,12 +124,13 @@ impl Handler for Pipeline {
         let mut exchange = Exchange {
             core: &core,
             view: &view,
+            caller: &caller,
             began,
             service: None,
             interaction: None,
             is_head,
         };
-        let mut response = match exchange.run(&caller, head, body, call).await {
+        let mut response = match exchange.run(head, body, call).await {
             Ok(answer) => answer.into_response(is_head),
             Err(refused) => exchange.refuse(refused, is_head).await,
         };
@@ -189,6 +162,7 @@ struct Exchange<'c> {
     core: &'c Arc<Core>,
     /// What the whole request is served under.
     view: &'c Arc<View>,
+    caller: &'c Arc<Caller>,
     began: Instant,
     service: Option<&'c Service>,
     interaction: Option<Interaction>,
@@ -199,7 +173,6 @@ struct Exchange<'c> {
 impl<'c> Exchange<'c> {
     async fn run(
         &mut self,
-        caller: &Caller,
         head: http::request::Parts,
         body: Incoming,
         mut call: Box<Call>,
@@ -227,7 +200,11 @@ impl<'c> Exchange<'c> {
         self.service = Some(service);
 
         // the caller
-        let subject = or_refuse!(self.identify(service, caller, &head, below).await);
+        let subject = or_refuse!(
+            self.caller
+                .subject(&self.view.version, service, &head.headers, below)
+                .await
+        );
         call.subject = Some(subject.clone());
 
         // the interaction: the same reading is decided on and sent
@@ -282,48 +259,7 @@ impl<'c> Exchange<'c> {
         };
 
         // record, upstream, judged windows
-        self.forward(place, *permit, &head.headers).await
-    }
-
-    async fn identify(
-        &self,
-        service: &Service,
-        caller: &Caller,
-        head: &http::request::Parts,
-        below: &str,
-    ) -> Result<Arc<Subject>, No> {
-        let State {
-            identity, trust, ..
-        } = &self.view.version.state;
-        if !caller.admitted(trust) {
-            let no = No::new(Reason::Unauthenticated);
-            return Err(no.because("the connection's certificates don't count any more"));
-        }
-        let peer = match &caller.certificate {
-            None => None,
-            Some(Ok(peer)) => Some(peer),
-            Some(Err(())) => {
-                return Err(
-                    No::new(Reason::Unauthenticated).because("an unreadable client certificate")
-                );
-            }
-        };
-        let subject = match identity
-            .resolve(service.identity, &head.headers, peer, now())
-            .await
-        {
-            Ok(subject) => subject,
-            // what the gateway is may be known without a credential, not with a bad one
-            Err(no)
-                if no.reason == Reason::Unauthenticated
-                    && below == "/metadata"
-                    && !head.headers.contains_key(header::AUTHORIZATION) =>
-            {
-                Arc::new(Subject::anonymous())
-            }
-            Err(no) => return Err(no),
-        };
-        Ok(under_ceiling(service, subject))
+        self.forward(place, service, *permit, &head.headers).await
     }
 
     /// Opens a page handle: the search it goes on with is decided anew, as its first page was.
@@ -375,6 +311,7 @@ impl<'c> Exchange<'c> {
     async fn forward(
         &self,
         place: usize,
+        service: &Service,
         permit: Permit,
         headers: &http::HeaderMap,
     ) -> Result<Answer, Refused> {
@@ -432,6 +369,8 @@ impl<'c> Exchange<'c> {
             core: self.core.clone(),
             judge,
             upstream: answer.body,
+            renewal: Renewal::of(self, service, headers),
+            refused: None,
             guard,
         };
         match rest.window().await {
@@ -462,7 +401,8 @@ impl<'c> Exchange<'c> {
             }
             Err(no) => {
                 rest.guard.disarm();
-                Err(refuse(no))
+                let call = rest.refused.take().unwrap_or(call);
+                Err(Refused { no, call })
             }
         }
     }
@@ -550,33 +490,6 @@ fn sealer(core: &Arc<Core>, service: &Arc<str>, call: &Call, interaction: &Inter
             .and_then(|s| core.shared.pages.seal(&service, s, &position))
             .unwrap_or_default()
     })
-}
-
-/// D31: an application's roles are the ceiling of those who call through it.
-fn under_ceiling(service: &Service, subject: Arc<Subject>) -> Arc<Subject> {
-    if !matches!(subject.kind, Kind::Person | Kind::Application) {
-        return subject;
-    }
-    let of = |id: Option<&str>| {
-        service
-            .ceilings
-            .iter()
-            .find(|(known, _)| known.as_deref() == id)
-    };
-    let ceiling = subject
-        .client
-        .as_deref()
-        .and_then(|id| of(Some(id)))
-        .or_else(|| of(None));
-    let Some((_, ceiling)) = ceiling else {
-        return subject;
-    };
-    if subject.roles.iter().all(|role| ceiling.admits(role)) {
-        return subject;
-    }
-    let mut lowered = Subject::clone(&subject);
-    lowered.roles.retain(|role| ceiling.admits(role));
-    Arc::new(lowered)
 }
 
 fn user_agent(headers: &http::HeaderMap) -> Option<Box<str>> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::bundle::{Bundle, Page};
 use super::row::{Judged, RowJudge};
-use super::{Sealer, Service, answer_head, self_query};
+use super::{Permit, Sealer, Service, answer_head, self_query};
 use crate::fhir::search::Search;
 use crate::fhir::tables::r4;
 use crate::mask::scan::skip_space;
@@ -179,6 +179,25 @@ impl Judge {
     /// The call whose answer this is.
     pub fn call(&self) -> &Arc<Call> {
         &self.call
+    }
+
+    /// Goes on under another decision on the same request: what was pushed stays as it was judged,
+    /// what follows is judged, and recorded, under the new rights. An error: the answer can't go
+    /// on.
+    pub fn renew(&mut self, permit: Permit) -> Result<(), No> {
+        let other = permit.judge;
+        if other.call.purpose != self.call.purpose {
+            // links and records of what has left name it
+            return Err(No::new(Reason::PurposeRequired).because("another purpose than before"));
+        }
+        match (&mut self.shape, other.shape) {
+            (Shape::Row { judge, .. }, Shape::Row { judge: new, .. }) => *judge = new,
+            (Shape::Bundle(bundle), Shape::Bundle(new)) => bundle.renew(*new, &mut self.out),
+            _ => return Err(No::new(Reason::NotUnderstood).because("another kind of answer")),
+        }
+        (self.call, self.shared) = (other.call, other.shared);
+        self.row_max = other.row_max;
+        Ok(())
     }
 
     /// Judges the upstream's head. An error is what the caller is refused with; the body isn't
