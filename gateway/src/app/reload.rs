@@ -91,22 +91,22 @@ impl Reload for Reloader {
         let metrics = self.pipeline.metrics.clone();
         match self.apply(trigger) {
             Ok(generation) => {
-                metrics.reload.applied(generation, now().seconds());
                 *self.status.held() = Said {
                     failure: None,
                     server: self.plan.config.server.clone(),
                 };
+                metrics.reload.applied(generation, now().seconds());
                 tracing::info!(generation, trigger = trigger.word(), "reloaded");
             }
             Err(failed) => {
-                metrics.reload.failed();
                 let (short, long) = match failed {
                     Failed::Files(found) => (short(&found), found.render()),
                     Failed::Other(why) => (why.clone(), why),
                 };
                 self.status.held().failure = Some(short);
+                metrics.reload.failed();
                 let trigger = trigger.word();
-                tracing::error!(trigger, "not reloaded, nothing has changed:\n{long}");
+                tracing::error!("not reloaded ({trigger}), nothing has changed:\n{long}");
                 let generation = self.pipeline.live.glance().generation;
                 let fields = serde_json::json!({
                     "outcome": "failed", "trigger": trigger, "generation": generation,
