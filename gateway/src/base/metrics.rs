@@ -102,6 +102,37 @@ pub struct JournalMetrics {
     pub healthy: IntGauge,
 }
 
+/// Figures of reloads.
+pub struct ReloadMetrics {
+    /// By outcome: applied, failed.
+    reloads: [IntCounter; 2],
+    /// 1 while the last one was applied, or none was tried.
+    pub successful: IntGauge,
+    /// When what is in force was put in force: seconds since the epoch.
+    pub success_time: IntGauge,
+    /// How many were in force, this one counted.
+    pub generation: IntGauge,
+}
+
+impl ReloadMetrics {
+    /// Counts what is in force since now, in seconds since the epoch.
+    pub fn applied(&self, generation: u64, now: i64) {
+        if generation > 1 {
+            self.reloads[0].inc();
+        }
+        self.successful.set(1);
+        self.success_time.set(now);
+        self.generation
+            .set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a reload that changed nothing.
+    pub fn failed(&self) {
+        self.reloads[1].inc();
+        self.successful.set(0);
+    }
+}
+
 type Bringer = Box<dyn Fn(&Metrics) + Send + Sync>;
 
 /// Every figure. One for a process.
@@ -128,6 +159,8 @@ pub struct Metrics {
     pub handshake_failures: IntCounter,
     /// The journal's.
     pub journal: JournalMetrics,
+    /// Reloads.
+    pub reload: ReloadMetrics,
     /// Verified tokens found in the cache.
     pub token_cache_hits: IntCounter,
     /// Tokens that had to be verified.
@@ -153,6 +186,11 @@ impl Metrics {
         let jwks = make.counters(
             "jwks_fetches_total",
             "fetches of issuers' keys",
+            &["outcome"],
+        )?;
+        let reloads = make.counters(
+            "config_reloads_total",
+            "reloads by what came of them",
             &["outcome"],
         )?;
         let build = IntGaugeVec::new(Opts::new("build_info", "which version runs"), &["version"])?;
@@ -201,6 +239,21 @@ impl Metrics {
                     "records nobody waited for that were not written",
                 )?,
                 healthy: make.gauge("journal_healthy", "1 while records can be written")?,
+            },
+            reload: ReloadMetrics {
+                reloads: ["applied", "failed"].map(|word| reloads.with_label_values(&[word])),
+                successful: make.gauge(
+                    "config_last_reload_successful",
+                    "1 unless the last reload failed",
+                )?,
+                success_time: make.gauge(
+                    "config_last_reload_success_timestamp_seconds",
+                    "when the configuration in force was put in force",
+                )?,
+                generation: make.gauge(
+                    "config_generation",
+                    "configurations that were in force, this one counted",
+                )?,
             },
             token_cache_hits: make.counter("token_cache_hits_total", "verified tokens known")?,
             token_cache_misses: make.counter("token_cache_misses_total", "tokens to verify")?,
@@ -321,6 +374,7 @@ mod tests {
             "chartward_journal_records_total 7",
             "chartward_request_duration_seconds_count 0",
             "chartward_connections_open 0",
+            r#"chartward_config_reloads_total{outcome="failed"} 0"#,
         ] {
             assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
         }

@@ -1,8 +1,10 @@
 //! The way of a request, from top to bottom: head, caller, interaction, decision, record,
 //! upstream, judged windows. The one place that knows every stage.
 
+mod caller;
 mod enter;
 mod questions;
+mod renew;
 mod reply;
 mod rest;
 mod state;
@@ -23,7 +25,6 @@ use tokio::time::sleep;
 
 use super::gate::{Body, Stream};
 use super::http as head_stage;
-use super::identity::PeerCertificate;
 use super::listen::{Handler, Peer};
 use super::pages::{Pages, Position};
 use super::upstream::Ask;
@@ -31,10 +32,12 @@ use crate::base::clock::now;
 use crate::base::journal::{Journal, Recorder};
 use crate::base::live::Live;
 use crate::base::metrics::{Metrics, Outcome};
+use renew::Renewal;
 use reply::{Answer, Refused};
 use rest::{Guard, Rest, of_fault};
 use state::View;
 
+pub use caller::Caller;
 pub use state::{Service, State};
 
 /// Rounds of questions for one request (D26).
@@ -80,13 +83,6 @@ impl Core {
     }
 }
 
-/// A connection's other end.
-pub struct Caller {
-    peer: Peer,
-    /// `None` without a certificate; an unreadable one counts as an invalid credential.
-    certificate: Option<Result<PeerCertificate, ()>>,
-}
-
 impl Handler for Pipeline {
     type Body = Body;
     type Core = Arc<Core>;
@@ -106,9 +102,7 @@ impl Handler for Pipeline {
     }
 
     fn caller(_core: &Arc<Core>, peer: Peer) -> Caller {
-        let read = |der: &[u8]| PeerCertificate::read(der).map_err(drop);
-        let certificate = peer.certificate.as_ref().map(|der| read(der));
-        Caller { peer, certificate }
+        Caller::new(peer)
     }
 
     async fn finish(core: Arc<Core>) {
@@ -144,13 +138,14 @@ impl Handler for Pipeline {
         let mut exchange = Exchange {
             view: core.view(),
             core,
+            caller,
             began,
             place: None,
             interaction: None,
             is_head: head.method == Method::HEAD,
-            caller: None,
+            stays: None,
         };
-        let mut response = match exchange.enter(&caller, head, body, call).await {
+        let mut response = match exchange.enter(head, body, call).await {
             Err(refused) => exchange.refuse(refused).await,
             Ok(entered) if entered.interaction.is_unsafe() => detached(exchange, entered).await,
             Ok(entered) => exchange.serve(entered).await,
@@ -172,6 +167,8 @@ struct Entered {
     call: Box<Call>,
     /// `X-Purpose-Of-Use`
     purpose: Option<Box<str>>,
+    /// `Authorization`
+    authorization: Option<HeaderValue>,
     /// The caller's headers that go upstream.
     passing: Vec<(HeaderName, HeaderValue)>,
 }
@@ -181,6 +178,7 @@ struct Exchange {
     core: Arc<Core>,
     /// What the whole request is served under.
     view: Arc<View>,
+    caller: Arc<Caller>,
     began: Instant,
     /// The place of its service, once known.
     place: Option<usize>,
@@ -188,13 +186,13 @@ struct Exchange {
     /// Only the head is asked for.
     is_head: bool,
     /// Closed where the caller left and the request goes on without him.
-    caller: Option<oneshot::Sender<()>>,
+    stays: Option<oneshot::Sender<()>>,
 }
 
 /// Runs what may change something to its true outcome, whether or not the caller stays.
 async fn detached(mut exchange: Exchange, entered: Entered) -> Response<Body> {
     let (stays, _here) = oneshot::channel();
-    exchange.caller = Some(stays);
+    exchange.stays = Some(stays);
     let core = exchange.core.clone();
     core.detached.fetch_add(1, Ordering::Relaxed);
     let ends = Ends(core);
@@ -237,6 +235,7 @@ impl Exchange {
             interaction,
             mut call,
             purpose,
+            authorization,
             passing,
         } = entered;
         let Some(service) = self.view.version.services.get(place) else {
@@ -244,12 +243,22 @@ impl Exchange {
         };
         let mut facts = Facts::none();
         for round in 0..=ROUNDS {
-            let sealer = |call: &Call, of: &Interaction| self.sealer(&service.name, call, of);
+            let sealer = |call: &Call, of: &Interaction| seal(&self.core, &service.name, call, of);
             let purpose = purpose.as_deref();
             let (program, rules) = (&service.program, &service.rules);
             match decide(program, rules, &interaction, call, purpose, &facts, sealer) {
                 Verdict::Permit(permit) => {
-                    return self.forward(place, *permit, passing, &interaction).await;
+                    let renewal = || Renewal {
+                        view: self.view.clone(),
+                        caller: self.caller.clone(),
+                        service: service.name.clone(),
+                        interaction: interaction.clone(),
+                        authorization,
+                        purpose: purpose.map(Into::into),
+                        facts,
+                    };
+                    let renewal = (!interaction.is_unsafe()).then(|| Box::new(renewal()));
+                    return self.forward(place, *permit, passing, renewal).await;
                 }
                 Verdict::Answer(answer) => return self.answer(answer).await,
                 Verdict::Refuse(no, call) => return Err(Refused::new(no, call)),
@@ -299,7 +308,7 @@ impl Exchange {
         place: usize,
         permit: Permit,
         passing: Vec<(HeaderName, HeaderValue)>,
-        interaction: &Interaction,
+        renewal: Option<Box<Renewal>>,
     ) -> Result<Answer, Refused> {
         let recorder = &self.core.recorder;
         let call = permit.call().clone();
@@ -309,7 +318,7 @@ impl Exchange {
         };
         let unwritten = || refuse(No::new(Reason::JournalUnavailable));
         let attempt = permit.attempt(now());
-        let receipt = if interaction.is_unsafe() {
+        let receipt = if permit.waits() {
             // what may change something isn't begun without its record
             Some(recorder.commit(attempt).await.map_err(|_| unwritten())?)
         } else {
@@ -370,6 +379,8 @@ impl Exchange {
             judge,
             upstream: answer.body,
             guard,
+            renewal,
+            refused: None,
         };
         match rest.window().await {
             Ok(Some((window, last))) => {
@@ -403,28 +414,29 @@ impl Exchange {
             }
             Err(no) => {
                 rest.guard.disarm();
-                Err(refuse(no))
+                let call = rest.refused.take().unwrap_or(call);
+                Err(Refused { no, call })
             }
         }
     }
 
     /// Whether a detached request's caller left.
     fn caller_left(&self) -> bool {
-        self.caller.as_ref().is_some_and(oneshot::Sender::is_closed)
+        self.stays.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
+}
 
-    /// Seals positions for the caller of this request, under its settled purpose.
-    fn sealer(&self, service: &Arc<str>, call: &Call, interaction: &Interaction) -> Sealer {
-        let (core, service) = (self.core.clone(), service.clone());
-        let subject = call.subject.clone();
-        let purpose: Box<str> = call.purpose.as_deref().unwrap_or("").into();
-        let (place, query) = (interaction.place(), interaction.query());
-        Arc::new(move |upstream| {
-            let position = Position::new(&place, &query, upstream, &purpose, now());
-            let subject = subject.as_deref();
-            subject
-                .and_then(|s| core.shared.pages.seal(&service, s, &position))
-                .unwrap_or_default()
-        })
-    }
+/// Seals positions for the caller of a request, under its settled purpose.
+fn seal(core: &Arc<Core>, service: &Arc<str>, call: &Call, of: &Interaction) -> Sealer {
+    let (core, service) = (core.clone(), service.clone());
+    let subject = call.subject.clone();
+    let purpose: Box<str> = call.purpose.as_deref().unwrap_or("").into();
+    let (place, query) = (of.place(), of.query());
+    Arc::new(move |upstream| {
+        let position = Position::new(&place, &query, upstream, &purpose, now());
+        let subject = subject.as_deref();
+        subject
+            .and_then(|s| core.shared.pages.seal(&service, s, &position))
+            .unwrap_or_default()
+    })
 }

@@ -6,18 +6,17 @@ use chartward_rules::decide::admissible;
 use chartward_rules::fhir::interaction::{Interaction, Request as Asked, Takes, understand};
 use chartward_rules::record::Call;
 use chartward_rules::refusal::{No, Reason};
-use chartward_rules::subject::{Kind, Subject};
+use chartward_rules::subject::Subject;
 use http::{header, request::Parts};
 use hyper::body::Incoming;
 
 use super::super::http as head_stage;
-use super::{Caller, Entered, Exchange, Refused, Service};
+use super::{Entered, Exchange, Refused, Service};
 use crate::base::clock::now;
 
 impl Exchange {
     pub(super) async fn enter(
         &mut self,
-        caller: &Caller,
         head: Parts,
         body: Incoming,
         mut call: Box<Call>,
@@ -40,7 +39,11 @@ impl Exchange {
         self.place = Some(place);
 
         // the caller
-        let subject = or_refuse!(self.identify(service, caller, &head, below).await);
+        let subject = or_refuse!(
+            self.caller
+                .subject(&view.version, service, &head.headers, below)
+                .await
+        );
         call.subject = Some(subject.clone());
         or_refuse!(head_stage::acceptable(&head));
         let purpose = or_refuse!(head_stage::once(&head.headers, &head_stage::PURPOSE));
@@ -89,44 +92,10 @@ impl Exchange {
             place,
             interaction,
             purpose: purpose.map(Into::into),
+            authorization: head.headers.get(header::AUTHORIZATION).cloned(),
             passing: head_stage::passed_on(&head.headers, &call.request_id),
             call,
         })
-    }
-
-    async fn identify(
-        &self,
-        service: &Service,
-        caller: &Caller,
-        head: &Parts,
-        below: &str,
-    ) -> Result<Arc<Subject>, No> {
-        let identity = &self.view.version.identity;
-        let peer = match &caller.certificate {
-            None => None,
-            Some(Ok(peer)) => Some(peer),
-            Some(Err(())) => {
-                return Err(
-                    No::new(Reason::Unauthenticated).because("an unreadable client certificate")
-                );
-            }
-        };
-        let subject = match identity
-            .resolve(service.identity, &head.headers, peer, now())
-            .await
-        {
-            Ok(subject) => subject,
-            // what the gateway is may be known without a credential, not with a bad one
-            Err(no)
-                if no.reason == Reason::Unauthenticated
-                    && below == "/metadata"
-                    && !head.headers.contains_key(header::AUTHORIZATION) =>
-            {
-                Arc::new(Subject::anonymous())
-            }
-            Err(no) => return Err(no),
-        };
-        Ok(under_ceiling(service, subject))
     }
 
     /// Opens a page handle: what it goes on with is decided anew, as its first page was.
@@ -148,33 +117,6 @@ impl Exchange {
         }
         interaction.resumed(&position.query, position.upstream, position.purpose)
     }
-}
-
-/// D31: an application's roles are the ceiling of those who call through it.
-fn under_ceiling(service: &Service, subject: Arc<Subject>) -> Arc<Subject> {
-    if !matches!(subject.kind, Kind::Person | Kind::Application) {
-        return subject;
-    }
-    let of = |id: Option<&str>| {
-        service
-            .ceilings
-            .iter()
-            .find(|(known, _)| known.as_deref() == id)
-    };
-    let ceiling = subject
-        .client
-        .as_deref()
-        .and_then(|id| of(Some(id)))
-        .or_else(|| of(None));
-    let Some((_, ceiling)) = ceiling else {
-        return subject;
-    };
-    if subject.roles.iter().all(|role| ceiling.admits(role)) {
-        return subject;
-    }
-    let mut lowered = Subject::clone(&subject);
-    lowered.roles.retain(|role| ceiling.admits(role));
-    Arc::new(lowered)
 }
 
 /// `User-Agent`, cut.

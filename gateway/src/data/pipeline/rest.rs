@@ -7,10 +7,11 @@ use chartward_rules::decide::{Judge, Turn};
 use chartward_rules::fhir::interaction::Interaction;
 use chartward_rules::proof::{Entry, Raw, Released};
 use chartward_rules::record::{self, Call};
-use chartward_rules::refusal::{AnswerHead, No, Reason};
+use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
 
 use super::super::gate::{BrokenOff, Windows};
 use super::super::upstream::{self, ReadBody};
+use super::renew::Renewal;
 use super::{Core, Exchange};
 use crate::base::clock::now;
 use crate::base::metrics::{Outcome, ServiceMetrics};
@@ -20,6 +21,10 @@ pub(super) struct Rest {
     pub(super) core: Arc<Core>,
     pub(super) judge: Judge,
     pub(super) upstream: ReadBody,
+    /// Decides anew after a reload.
+    pub(super) renewal: Option<Box<Renewal>>,
+    /// The call as it was decided anew, where that is a refusal.
+    pub(super) refused: Option<Arc<Call>>,
     pub(super) guard: Guard,
 }
 
@@ -29,16 +34,18 @@ impl Rest {
         &mut self,
     ) -> Result<Option<((Option<AnswerHead>, Released), bool)>, No> {
         loop {
+            self.renew().await?;
             match self.judge.turn(now()) {
-                Turn::Feed => match self
-                    .upstream
-                    .next()
-                    .await
-                    .map_err(|fault| of_fault(&fault))?
-                {
-                    Some(chunk) => self.judge.push(Raw::new(chunk)).map_err(of_rows)?,
-                    None => self.judge.end().map_err(of_rows)?,
-                },
+                Turn::Feed => {
+                    let next = self.upstream.next().await;
+                    let chunk = next.map_err(|fault| of_fault(&fault))?;
+                    // the wait may have been long
+                    self.renew().await?;
+                    match chunk {
+                        Some(chunk) => self.judge.push(Raw::new(chunk)).map_err(of_rows)?,
+                        None => self.judge.end().map_err(of_rows)?,
+                    }
+                }
                 Turn::Held(mut held) => {
                     let unwritten = |_| No::new(Reason::JournalUnavailable);
                     let receipt = self
@@ -57,6 +64,21 @@ impl Rest {
                 Turn::Missing | Turn::Done(_) => return Ok(None),
             }
         }
+    }
+
+    /// Goes on under what is in force now, or not at all.
+    async fn renew(&mut self) -> Result<(), No> {
+        let Some(renewal) = &mut self.renewal else {
+            return Ok(());
+        };
+        if !renewal.is_due(&self.core) {
+            return Ok(());
+        }
+        let renewed = Box::pin(renewal.renew(&self.core, &mut self.judge));
+        renewed.await.map_err(|(no, call)| {
+            self.refused = Some(call);
+            no
+        })
     }
 
     /// The caller asked for the head alone, and has it.
@@ -91,6 +113,10 @@ impl Windows for Rest {
             }
             Err(no) => {
                 self.core.shared.metrics.refused(no.reason);
+                if let Some(call) = self.refused.take() {
+                    let refusal = Refusal::new(no, call);
+                    self.core.recorder.note(refusal.entry());
+                }
                 self.guard.end("broken", Outcome::Broken);
                 Err(BrokenOff)
             }

@@ -7,6 +7,7 @@ use chartward_rules::decide;
 use chartward_rules::pack::Program;
 
 use super::super::identity::{Identity, ServiceId};
+use super::super::tls::Trust;
 use super::super::upstream::{Pool, Target};
 use crate::base::config::{Ceiling, Limits};
 use crate::base::live::Version;
@@ -39,6 +40,8 @@ pub struct State {
     pub services: Vec<Service>,
     /// Tells callers.
     pub identity: Identity,
+    /// Judges certificates of connections that are older than this.
+    pub trust: Arc<Trust>,
     /// Caps and deadlines.
     pub limits: Limits,
     /// "Not found" leaves at a multiple of this (D15).

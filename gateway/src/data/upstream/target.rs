@@ -13,12 +13,12 @@ use http::{
 };
 use http_body_util::Full;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio_rustls::TlsConnector;
 
 use super::{Ask, Fault};
 use crate::{
-    base::config::{Limits, Secret, Service},
+    base::config::{Limits, Secret, Service, Url},
     data::pem,
 };
 
@@ -45,6 +45,18 @@ pub struct Target {
     pub(super) response: Duration,
     pub(super) idle: Duration,
     pub(super) most_idle: usize,
+    origin: Origin,
+}
+
+/// What a target is made of: one of equal origin may go on with its connections.
+#[derive(Clone, PartialEq)]
+struct Origin {
+    url: Url,
+    /// DER of the roots; `None`: the platform's.
+    roots: Option<Vec<CertificateDer<'static>>>,
+    bearer: Option<Secret>,
+    connect: Duration,
+    response: Duration,
 }
 
 impl Target {
@@ -62,6 +74,13 @@ impl Target {
             Some(target) => Ok(Arc::new(target)),
             None => Err(found),
         }
+    }
+
+    /// The one of `before` that is the same, else itself: what stays as it was keeps its
+    /// connections.
+    pub fn or_kept(self: Arc<Self>, before: &[Arc<Self>]) -> Arc<Self> {
+        let same = before.iter().find(|other| other.origin == self.origin);
+        same.cloned().unwrap_or(self)
     }
 
     /// The request as it goes out.
@@ -168,6 +187,16 @@ fn read(service: &Service, limits: &Limits, say: &mut impl FnMut(Span, String)) 
         response: limits.upstream_response,
         idle: IDLE,
         most_idle: MOST_IDLE,
+        origin: Origin {
+            url: url.clone(),
+            roots: match &service.upstream_ca {
+                Some(path) => Some(pem::certificates(path, "ca", say)?),
+                None => None,
+            },
+            bearer: service.bearer.clone(),
+            connect: limits.upstream_connect,
+            response: limits.upstream_response,
+        },
     })
 }
 

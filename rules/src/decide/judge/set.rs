@@ -108,6 +108,21 @@ impl Bundle {
         }
     }
 
+    /// Judges further rows as `new` would. What was promised of the whole holds only where it
+    /// held all along; a notice that is due now is said now.
+    pub(super) fn renew(&mut self, new: Self, out: &mut Vec<u8>) {
+        let due = new.page.notice && !self.page.notice;
+        if due && self.opened {
+            out.extend_from_slice(if self.entries { b"," } else { b",\"entry\":[" });
+            out.extend_from_slice(NOTICE);
+            self.entries = true;
+        }
+        self.page.notice |= due;
+        self.page.complete &= new.page.complete;
+        self.page.row_max = new.page.row_max;
+        self.rows = new.rows;
+    }
+
     /// Bytes that wait for the rest of their entry.
     pub(super) fn pending(&self) -> usize {
         self.carry.len()
