@@ -29,7 +29,8 @@ use crate::data::identity::{Identity, Place, Settings, SettingsError};
 use crate::data::listen::{self, Listening, listen};
 use crate::data::pages::Pages;
 use crate::data::pipeline::{Pipeline, Service};
-use crate::data::{tls, upstream::Target};
+use crate::data::tls;
+use crate::data::upstream::{self, Target};
 
 /// Masked bytes that are held before an answer begins to stream.
 const WINDOW: usize = 256 << 10;
@@ -194,6 +195,9 @@ impl Plan {
             quantum: config.listen.refusal_quantum,
             node: node.clone(),
         });
+        for service in &pipeline.services {
+            upstream::watch(&service.target, &metrics, control.handle());
+        }
         let stopping = Arc::new(AtomicBool::new(false));
         let readiness = Readiness::default();
         register(&readiness, &metrics, &pipeline, &stopping);
@@ -410,6 +414,20 @@ fn register(
             Ok(())
         } else {
             Err(names.join(", "))
+        }
+    });
+    // other services, and other gateways' callers, are no better off if this one isn't ready
+    let of_upstreams = pipeline.clone();
+    readiness.watch("upstream", move || {
+        let down = of_upstreams.services.iter().filter_map(|service| {
+            let (all, up) = service.target.standing();
+            (up == 0).then(|| format!("none of {all} of `{}` is up", service.name))
+        });
+        let down: Vec<String> = down.collect();
+        if down.is_empty() {
+            Ok(())
+        } else {
+            Err(down.join(", "))
         }
     });
     let of_figures = pipeline.clone();

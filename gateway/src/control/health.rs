@@ -45,28 +45,64 @@ pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// What `/readyz` asks. Cloning gives the same list.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<Vec<(String, Check)>>>);
+pub struct Readiness(Arc<Mutex<Vec<Part>>>);
+
+#[derive(Clone)]
+struct Part {
+    name: String,
+    /// Without it nothing can be served.
+    needed: bool,
+    check: Check,
+}
 
 impl Readiness {
-    /// Adds a part.
+    /// Adds a part without which the gateway isn't ready.
     pub fn add(
         &self,
         part: impl Into<String>,
         check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) {
-        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.push((part.into(), Arc::new(check)));
+        self.push(part.into(), true, Arc::new(check));
     }
 
-    /// The parts that fail, with what they say; none: ready.
+    /// Adds a part that is told of when it fails, and doesn't make the gateway less ready.
+    pub fn watch(
+        &self,
+        part: impl Into<String>,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        self.push(part.into(), false, Arc::new(check));
+    }
+
+    /// The needed parts that fail, with what they say; none: ready.
     pub fn failing(&self) -> Vec<(String, String)> {
+        self.wrong(true)
+    }
+
+    /// The other parts that fail, with what they say.
+    pub fn degraded(&self) -> Vec<(String, String)> {
+        self.wrong(false)
+    }
+
+    fn push(&self, name: String, needed: bool, check: Check) {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.push(Part {
+            name,
+            needed,
+            check,
+        });
+    }
+
+    fn wrong(&self, needed: bool) -> Vec<(String, String)> {
         let parts = self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let wrong = |(part, check): (String, Check)| check().err().map(|why| (part, why));
-        parts.into_iter().filter_map(wrong).collect()
+        let parts = parts.into_iter().filter(|part| part.needed == needed);
+        parts
+            .filter_map(|part| (part.check)().err().map(|why| (part.name, why)))
+            .collect()
     }
 }
 
@@ -214,15 +250,19 @@ fn answer<B>(
 
 fn ready(readiness: &Readiness) -> Response<Full<Bytes>> {
     let failing = readiness.failing();
-    if failing.is_empty() {
-        return text(StatusCode::OK, "ok\n".to_owned());
-    }
-    let mut said = String::new();
+    let (status, mut said) = if failing.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, String::new())
+    };
     for (part, why) in failing {
         // writing to a string can't fail
         let _ = writeln!(said, "{part}: {why}");
     }
-    text(StatusCode::SERVICE_UNAVAILABLE, said)
+    for (part, why) in readiness.degraded() {
+        let _ = writeln!(said, "degraded: {part}: {why}");
+    }
+    text(status, said)
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
@@ -274,6 +314,12 @@ mod tests {
         let broken = Arc::new(AtomicBool::new(false));
         let seen = broken.clone();
         readiness.add("config", || Ok(()));
+        let far = Arc::new(AtomicBool::new(false));
+        let seen_far = far.clone();
+        readiness.watch("far", move || match seen_far.load(Ordering::Relaxed) {
+            true => Err("away".to_owned()),
+            false => Ok(()),
+        });
         readiness.add("journal", move || {
             if seen.load(Ordering::Relaxed) {
                 Err("can't be written".to_owned())
@@ -292,6 +338,13 @@ mod tests {
         assert!(figures.starts_with("HTTP/1.1 200 "));
         assert!(figures.contains("content-type: text/plain; version=0.0.4\r\n"));
         assert!(figures.contains("\nchartward_rows_released_total 1\n"));
+
+        assert!(get(address, "/readyz").ends_with("\r\n\r\nok\n"));
+        far.store(true, Ordering::Relaxed);
+        let answer = get(address, "/readyz");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nok\ndegraded: far: away\n"));
+        far.store(false, Ordering::Relaxed);
 
         broken.store(true, Ordering::Relaxed);
         let answer = get(address, "/readyz");

@@ -16,6 +16,7 @@ mod place;
 mod secret;
 mod service;
 mod store;
+mod upstream;
 mod url;
 
 use std::{fs, path::Path};
@@ -30,6 +31,7 @@ pub use listen::{ClientAuth, Listen, Server, Tls};
 pub use secret::{Handles, Secret};
 pub use service::{Ceiling, Client, Page, Service};
 pub use store::{Durability, Journal, Level, Log, LogFormat, Secrets};
+pub use upstream::{Ejection, HealthChecks, Load, Upstream, UpstreamTls};
 pub use url::Url;
 
 /// A whole configuration, checked.
