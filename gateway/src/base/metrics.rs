@@ -3,6 +3,8 @@
 //! Labelled children are made here, once: counting a request looks no name up. No label may hold
 //! a person, a patient or a path.
 
+mod upstream;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -13,6 +15,8 @@ use prometheus::{
     Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+
+pub use upstream::UpstreamMetrics;
 
 /// Seconds: from half a millisecond to half a minute.
 const SECONDS: [f64; 14] = [
@@ -141,6 +145,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     refusals: Vec<(Reason, IntCounter)>,
     upstream: [IntCounter; 4],
+    upstreams: upstream::Families,
     jwks: [IntCounter; 2],
     bringers: Mutex<Vec<Bringer>>,
     /// From a request's head to the end of its answer.
@@ -193,8 +198,7 @@ impl Metrics {
             "reloads by what came of them",
             &["outcome"],
         )?;
-        let build = IntGaugeVec::new(Opts::new("build_info", "which version runs"), &["version"])?;
-        make.0.register(Box::new(build.clone()))?;
+        let build = make.gauges("build_info", "which version runs", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for name in services {
             ServiceMetrics::new(&requests, name);
@@ -204,6 +208,7 @@ impl Metrics {
             refusals: Reason::ALL
                 .map(|reason| (reason, refusals.with_label_values(&[reason.code()])))
                 .into(),
+            upstreams: upstream::Families::new(&make)?,
             upstream: UpstreamOutcome::WORDS.map(|word| upstream.with_label_values(&[word])),
             jwks: ["fetched", "failed"].map(|word| jwks.with_label_values(&[word])),
             bringers: Mutex::default(),
@@ -280,6 +285,12 @@ impl Metrics {
         }
     }
 
+    /// The figures of a service's upstream, which has this many servers. The same for the same
+    /// name.
+    pub fn upstream_of(&self, service: &str, servers: usize) -> UpstreamMetrics {
+        self.upstreams.of(service, servers)
+    }
+
     /// Brings the number of fetches of keys up to these totals.
     pub fn jwks_fetches(&self, fetched: u64, failed: u64) {
         let [of_fetched, of_failed] = &self.jwks;
@@ -335,6 +346,12 @@ impl Maker {
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
         let made = IntGauge::new(name, help)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+        let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
     }

@@ -37,6 +37,14 @@ pub struct Limits {
     /// The longest silence of an upstream: until its headers, and between two
     /// pieces of its body. 30 s.
     pub upstream_response: Duration,
+    /// The longest that a request to an upstream takes, to the last byte of its answer, waiting
+    /// and slow callers included. 5 min.
+    pub upstream_total: Duration,
+    /// A connection to an upstream rests no longer. 4 s: below the 5 s after which uvicorn, and
+    /// HAPI's usual proxies, close.
+    pub upstream_idle: Duration,
+    /// Connections that rest, of each worker to each server. 64.
+    pub upstream_idle_connections: usize,
 }
 
 impl Default for Limits {
@@ -56,6 +64,9 @@ impl Default for Limits {
             token_bytes: 8 << 10,
             upstream_connect: Duration::from_secs(5),
             upstream_response: Duration::from_secs(30),
+            upstream_total: Duration::from_secs(300),
+            upstream_idle: Duration::from_secs(4),
+            upstream_idle_connections: 64,
         }
     }
 }
@@ -73,12 +84,19 @@ impl Limits {
         let idle = time("idle", usual.idle);
         let upstream_connect = time("upstream_connect", usual.upstream_connect);
         let upstream_response = time("upstream_response", usual.upstream_response);
+        let upstream_total = time("upstream_total", usual.upstream_total);
+        let upstream_idle = time("upstream_idle", usual.upstream_idle);
         let mut count = |key, most, usual| {
             let found = t.integer(key, 1..=most);
             found.map_or(usual, |found| found.value as usize)
         };
         let connections = count("connections", 1_000_000, usual.connections);
         let header_count = count("header_count", 1000, usual.header_count);
+        let upstream_idle_connections = count(
+            "upstream_idle_connections",
+            10_000,
+            usual.upstream_idle_connections,
+        );
         let mut bytes = |key, range, usual| {
             let found = t.size(key, range);
             found.map_or(usual, |found| found.value as usize)
@@ -109,6 +127,9 @@ impl Limits {
             token_bytes,
             upstream_connect,
             upstream_response,
+            upstream_total,
+            upstream_idle,
+            upstream_idle_connections,
         }
     }
 }

@@ -17,6 +17,7 @@ mod reload;
 mod secret;
 mod service;
 mod store;
+mod upstream;
 mod url;
 
 use std::{
@@ -35,6 +36,7 @@ pub use reload::Reload;
 pub use secret::{Handles, Secret};
 pub use service::{Ceiling, Client, Page, Service};
 pub use store::{Durability, Journal, Level, Log, LogFormat, Secrets};
+pub use upstream::{Ejection, HealthChecks, Load, Upstream, UpstreamTls};
 pub use url::Url;
 
 /// A whole configuration, checked.

@@ -191,14 +191,15 @@ impl Drop for Guard {
 }
 
 pub(super) fn of_fault(fault: &upstream::Fault) -> No {
-    match fault {
-        upstream::Fault::Encoded => No::new(Reason::UpstreamInvalid).because("an encoded answer"),
-        upstream::Fault::Malformed(_) | upstream::Fault::NotFinal => {
-            No::new(Reason::UpstreamInvalid).because("malformed http")
+    let reason = match fault {
+        upstream::Fault::Overloaded => Reason::Overloaded,
+        upstream::Fault::Encoded | upstream::Fault::Malformed(_) | upstream::Fault::NotFinal => {
+            Reason::UpstreamInvalid
         }
-        fault if fault.is_timeout() => No::new(Reason::UpstreamTimeout),
-        _ => No::new(Reason::UpstreamUnavailable),
-    }
+        fault if fault.is_timeout() => Reason::UpstreamTimeout,
+        _ => Reason::UpstreamUnavailable,
+    };
+    No::new(reason).because(fault.detail())
 }
 
 fn of_rows(fault: chartward_rules::mask::Fault) -> No {
