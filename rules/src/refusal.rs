@@ -21,6 +21,8 @@ pub enum Reason {
     NotAcceptable,
     UnsupportedMediaType,
     TooLarge,
+    TargetTooLong,
+    HeadTooLarge,
     JournalUnavailable,
     FactsUnavailable,
     Overloaded,
@@ -32,7 +34,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for metrics and documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::TokenBinding,
@@ -46,6 +48,8 @@ impl Reason {
         Self::NotAcceptable,
         Self::UnsupportedMediaType,
         Self::TooLarge,
+        Self::TargetTooLong,
+        Self::HeadTooLarge,
         Self::JournalUnavailable,
         Self::FactsUnavailable,
         Self::Overloaded,
@@ -153,6 +157,18 @@ impl Reason {
                 413,
                 "too-long",
                 "the request is larger than allowed",
+            ),
+            Self::TargetTooLong => (
+                "too-large",
+                414,
+                "too-long",
+                "the request's target is longer than allowed",
+            ),
+            Self::HeadTooLarge => (
+                "too-large",
+                431,
+                "too-long",
+                "the request's headers are more or larger than allowed",
             ),
             Self::JournalUnavailable => (
                 "journal-unavailable",
@@ -278,9 +294,15 @@ impl Refusal {
         Ok(self.compose())
     }
 
-    /// The one answer that needs no receipt: that no record can be made. Holds nothing but that.
+    /// An answer that needs no receipt: that no record can be made. Holds nothing but that.
     pub fn unrecorded(call: Arc<Call>) -> (AnswerHead, Released) {
         Self::new(No::new(Reason::JournalUnavailable), call).compose()
+    }
+
+    /// The other one: that there is no room to look at the request. Holds nothing but that; nobody
+    /// has looked at the request, and a record for each would be a load of its own.
+    pub fn unseen(call: Arc<Call>) -> (AnswerHead, Released) {
+        Self::new(No::new(Reason::Overloaded), call).compose()
     }
 
     fn compose(self) -> (AnswerHead, Released) {

@@ -7,14 +7,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::rand;
-use bytes::{Bytes, BytesMut};
 use chartward_rules::refusal::{No, Reason};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
-use http_body::Body;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::time::Duration;
 
 /// The caller's own id for a request, and the gateway's answer to it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -100,12 +95,6 @@ pub fn unambiguous(head: &Parts) -> Result<(), No> {
     Ok(())
 }
 
-/// Whether the connection ends with this request: a body in chunks may have come with a length
-/// too, which the parser drops unseen, so that what follows may not be a request (RFC 9112 §6.1).
-pub fn ends_connection(head: &Parts) -> bool {
-    head.version <= Version::HTTP_11 && head.headers.contains_key(header::TRANSFER_ENCODING)
-}
-
 /// Whether the caller takes FHIR's JSON. A `_format` in the query counts instead, and is
 /// understood with it.
 pub fn acceptable(head: &Parts) -> Result<(), No> {
@@ -189,39 +178,22 @@ fn is_traceparent(text: &str) -> bool {
         && text.starts_with("00")
 }
 
-/// The form of a `_search`: read whole, under the cap and the deadline.
-pub async fn form<B>(head: &Parts, mut body: B, most: usize, within: Duration) -> Result<String, No>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
+/// Whether the body is the form of a `_search`, by its head.
+pub fn is_form(head: &Parts) -> Result<(), No> {
     let kind = once(&head.headers, &header::CONTENT_TYPE)?.unwrap_or("");
     let essence = kind.split(';').next().unwrap_or("").trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        || head.headers.contains_key(header::CONTENT_ENCODING)
+    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        && !head.headers.contains_key(header::CONTENT_ENCODING)
     {
-        return Err(No::new(Reason::UnsupportedMediaType));
+        Ok(())
+    } else {
+        Err(No::new(Reason::UnsupportedMediaType))
     }
-    if body.size_hint().lower() > most as u64 {
-        return Err(No::new(Reason::TooLarge));
-    }
-    let read = async {
-        let mut whole = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let frame =
-                frame.map_err(|_| No::new(Reason::NotUnderstood).because("the body broke off"))?;
-            if let Ok(data) = frame.into_data() {
-                if whole.len() + data.len() > most {
-                    return Err(No::new(Reason::TooLarge));
-                }
-                whole.extend_from_slice(&data);
-            }
-        }
-        Ok(whole)
-    };
-    let whole = tokio::time::timeout(within, read)
-        .await
-        .map_err(|_| No::new(Reason::NotUnderstood).because("the body took too long"))??;
-    String::from_utf8(whole.into())
+}
+
+/// The text of a form.
+pub fn text(body: &[u8]) -> Result<&str, No> {
+    std::str::from_utf8(body)
         .map_err(|_| No::new(Reason::NotUnderstood).because("the form is not text"))
 }
 

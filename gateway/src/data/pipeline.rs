@@ -1,7 +1,9 @@
 //! The way of a request, from top to bottom: head, caller, interaction, decision, record,
 //! upstream, judged windows. The one place that knows every stage.
 
+mod call;
 mod rest;
+mod shed;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,20 +18,20 @@ use chartward_rules::record::Call;
 use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
 use chartward_rules::subject::{Kind, Subject};
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
-use hyper::body::Incoming;
 use tokio::time::sleep;
 
 use super::gate::{Body, Stream};
 use super::http as head_stage;
 use super::identity::{Identity, PeerCertificate, ServiceId};
-use super::listen::{Handler, Peer};
+use super::listen::{Excess, Handler, Peer, Upload};
 use super::pages::{Pages, Position};
 use super::upstream::{Ask, Pool, Target};
 use crate::base::clock::now;
 use crate::base::config::{Ceiling, Limits};
 use crate::base::journal::{Journal, Recorder};
 use crate::base::metrics::{Metrics, Outcome, ServiceMetrics};
-use rest::{Guard, Rest, of_fault};
+use rest::{Guard, Rest, of_fault, of_upload};
+use shed::Shed;
 
 /// One service, ready to serve.
 pub struct Service {
@@ -78,6 +80,7 @@ pub struct Core {
     /// By service.
     pools: Vec<Pool>,
     ids: head_stage::Ids,
+    shed: Shed,
 }
 
 /// A connection's other end.
@@ -104,6 +107,7 @@ impl Handler for Pipeline {
             recorder,
             pools: pools.collect(),
             ids: head_stage::Ids::new(),
+            shed: Shed::default(),
         })
     }
 
@@ -113,7 +117,8 @@ impl Handler for Pipeline {
         Caller { peer, certificate }
     }
 
-    async fn finish(_core: Arc<Core>) {
+    async fn finish(core: Arc<Core>) {
+        core.tell_shed();
         // the notes of requests that just ended are handed over by the recorder's own task
         for _ in 0..8 {
             tokio::task::yield_now().await;
@@ -123,40 +128,36 @@ impl Handler for Pipeline {
     async fn handle(
         core: Arc<Core>,
         caller: Arc<Caller>,
-        request: Request<Incoming>,
+        request: Request<Upload>,
     ) -> Response<Body> {
-        let began = Instant::now();
         let (head, body) = request.into_parts();
-        let call = Box::new(Call {
-            request_id: core.ids.of(&head.headers),
-            node: core.shared.node.clone(),
-            arrived: now(),
-            ip: caller.peer.address.ip(),
-            user_agent: user_agent(&head.headers),
-            subject: None,
-            action: None,
-            purpose: None,
-            pack: None,
-        });
-        let is_head = head.method == Method::HEAD;
-        let is_last = head_stage::ends_connection(&head);
-        let mut exchange = Exchange {
-            core: &core,
-            began,
-            service: None,
-            interaction: None,
-            is_head,
-        };
-        let mut response = match exchange.run(&caller, head, body, call).await {
+        let call = Box::new(core.call(&caller, &head));
+        let mut exchange = Exchange::new(&core, &head);
+        let is_head = exchange.is_head;
+        match exchange.run(&caller, head, body, call).await {
             Ok(answer) => answer.into_response(is_head),
             Err(refused) => exchange.refuse(refused, is_head).await,
-        };
-        if is_last {
-            response
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+    }
+
+    async fn refuse_head(
+        core: Arc<Core>,
+        caller: Arc<Caller>,
+        head: http::request::Parts,
+        excess: Excess,
+    ) -> Response<Body> {
+        let no = No::new(match excess {
+            Excess::Target => Reason::TargetTooLong,
+            Excess::Headers => Reason::HeadTooLarge,
+        });
+        let call = Arc::new(core.call(&caller, &head));
+        let exchange = Exchange::new(&core, &head);
+        let is_head = exchange.is_head;
+        exchange.refuse(Refused { no, call }, is_head).await
+    }
+
+    fn shed(core: &Arc<Core>, caller: &Caller, head: &http::request::Parts) -> Response<Body> {
+        core.shed(core.call(caller, head), head.method == Method::HEAD)
     }
 }
 
@@ -185,11 +186,21 @@ struct Exchange<'c> {
 }
 
 impl<'c> Exchange<'c> {
+    fn new(core: &'c Arc<Core>, head: &http::request::Parts) -> Self {
+        Self {
+            core,
+            began: Instant::now(),
+            service: None,
+            interaction: None,
+            is_head: head.method == Method::HEAD,
+        }
+    }
+
     async fn run(
         &mut self,
         caller: &Caller,
         head: http::request::Parts,
-        body: Incoming,
+        body: Upload,
         mut call: Box<Call>,
     ) -> Result<Answer, Refused> {
         macro_rules! or_refuse {
@@ -219,20 +230,22 @@ impl<'c> Exchange<'c> {
         // the interaction: the same reading is decided on and sent
         or_refuse!(head_stage::acceptable(&head));
         let method = head.method.as_str();
-        let form = if Interaction::takes_form(method, below) {
-            let limits = &shared.limits;
-            Some(or_refuse!(
-                head_stage::form(&head, body, limits.body_bytes, limits.body).await
-            ))
-        } else {
-            None
+        let mut gathered = None;
+        if Interaction::takes_form(method, below) {
+            or_refuse!(head_stage::is_form(&head));
+            let whole = body.gather(shared.limits.body_bytes).await;
+            gathered = Some(or_refuse!(whole.map_err(of_upload)));
+        }
+        let form = match &gathered {
+            Some(whole) => Some(or_refuse!(head_stage::text(whole))),
+            None => None,
         };
         let query = head.uri.query().unwrap_or("");
         let asked = Asked {
             method,
             path: below,
             query,
-            form: form.as_deref(),
+            form,
         };
         let mut interaction = or_refuse!(understand(asked));
         call.action = Some(interaction.action());
@@ -560,11 +573,6 @@ fn under_ceiling(service: &Service, subject: Arc<Subject>) -> Arc<Subject> {
     let mut lowered = Subject::clone(&subject);
     lowered.roles.retain(|role| ceiling.admits(role));
     Arc::new(lowered)
-}
-
-fn user_agent(headers: &http::HeaderMap) -> Option<Box<str>> {
-    let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
-    Some(text.get(..text.len().min(200))?.into())
 }
 
 /// D15: the time of a "not found" doesn't tell why.

@@ -3,14 +3,19 @@
 //! In: connections. Out: requests, each with the [`Handler`]'s own idea of its caller. One thread
 //! accepts and deals sockets to the cores in turn; each core is a thread with a current-thread
 //! runtime, and a connection stays on its core from the handshake to its end.
-//! **Never here:** a decision. What breaks a limit before a request can be read whole is answered
-//! here, without a body: 400, 414, 431.
+//! **Never here:** a decision. What can't be read as a request is answered here, without a body:
+//! 400, and 414 or 431 where it is far over its limits.
 
 mod accept;
 mod calls;
 mod connection;
 mod core;
+mod frames;
+mod heads;
 mod pulse;
+mod slots;
+mod upload;
+mod watched;
 
 use std::{
     error::Error,
@@ -25,14 +30,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
-use hyper::body::Incoming;
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime, sync::watch, time::Instant};
 
+use self::slots::Taken;
+
+pub use self::upload::{Gathered, Upload, UploadError};
 use crate::base::{config::Limits, metrics::Metrics};
 
 /// Connections that the kernel holds until they are accepted.
@@ -47,6 +54,15 @@ pub struct Peer {
     pub certificate: Option<Arc<CertificateDer<'static>>>,
     /// Whether it speaks HTTP/2.
     pub h2: bool,
+}
+
+/// What of a head is over its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// `limits.url_bytes`: status 414.
+    Target,
+    /// `limits.header_count` or `limits.header_bytes`: status 431.
+    Headers,
 }
 
 /// What is done with requests.
@@ -73,8 +89,20 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(
         core: Self::Core,
         caller: Arc<Self::Caller>,
-        request: Request<Incoming>,
+        request: Request<Upload>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Refuses a request whose head is over a limit. Its body isn't read, and over HTTP/1 the
+    /// connection ends.
+    fn refuse_head(
+        core: Self::Core,
+        caller: Arc<Self::Caller>,
+        head: Parts,
+        excess: Excess,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Refuses a request that nobody has room for (`limits.requests`), at once.
+    fn shed(core: &Self::Core, caller: &Self::Caller, head: &Parts) -> Response<Self::Body>;
 
     /// Called when the core's connections have ended or were cut, and their requests were answered
     /// or dropped; its runtime ends after it. Given two seconds.
@@ -114,7 +142,7 @@ pub fn listen<H: Handler>(
         limits: settings.limits,
         tls: settings.tls.into(),
         metrics: metrics.clone(),
-        open: AtomicUsize::new(0),
+        taken: Taken::default(),
         cut: AtomicUsize::new(0),
     });
     let (stop, stopped) = watch::channel(None);
@@ -163,7 +191,7 @@ impl Listening {
 
     /// Client connections that are open.
     pub fn connections(&self) -> usize {
-        self.shared.open.load(Ordering::Relaxed)
+        self.shared.taken.connections.load(Ordering::Relaxed)
     }
 
     /// Accepts what waits, and no more; lets requests end, for at most `within`; ends the threads.
@@ -184,31 +212,8 @@ struct Shared {
     limits: Limits,
     tls: tokio_rustls::TlsAcceptor,
     metrics: Arc<Metrics>,
-    open: AtomicUsize,
+    taken: Taken,
     cut: AtomicUsize,
-}
-
-/// One of `limits.connections`.
-struct Slot(Arc<Shared>);
-
-impl Slot {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let most = shared.limits.connections;
-        let more = |open| (open < most).then_some(open + 1);
-        let taken = shared
-            .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.ok()?;
-        shared.metrics.connections_open.inc();
-        Some(Self(shared.clone()))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.connections_open.dec();
-    }
 }
 
 fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {

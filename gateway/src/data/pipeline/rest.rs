@@ -10,6 +10,7 @@ use chartward_rules::record::{self, Call};
 use chartward_rules::refusal::{AnswerHead, No, Reason};
 
 use super::super::gate::{BrokenOff, Windows};
+use super::super::listen::UploadError;
 use super::super::upstream::{self, ReadBody};
 use super::{Core, Exchange};
 use crate::base::clock::now;
@@ -160,6 +161,15 @@ pub(super) fn of_fault(fault: &upstream::Fault) -> No {
         }
         fault if fault.is_timeout() => No::new(Reason::UpstreamTimeout),
         _ => No::new(Reason::UpstreamUnavailable),
+    }
+}
+
+pub(super) fn of_upload(error: UploadError) -> No {
+    match error {
+        UploadError::Long => No::new(Reason::TooLarge),
+        UploadError::NoRoom => No::new(Reason::Overloaded),
+        UploadError::Slow => No::new(Reason::NotUnderstood).because("the body took too long"),
+        UploadError::Broken => No::new(Reason::NotUnderstood).because("the body broke off"),
     }
 }
 
