@@ -7,14 +7,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::rand;
-use bytes::{Bytes, BytesMut};
 use chartward_rules::refusal::{No, Reason};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use http_body::Body;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::time::Duration;
 
 /// The caller's own id for a request, and the gateway's answer to it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -104,12 +100,6 @@ pub fn unambiguous(head: &Parts) -> Result<(), No> {
         return no("`Expect`");
     }
     Ok(())
-}
-
-/// Whether the connection ends with this request: a body in chunks may have come with a length
-/// too, which the parser drops unseen, so that what follows may not be a request (RFC 9112 §6.1).
-pub fn ends_connection(head: &Parts) -> bool {
-    head.version <= Version::HTTP_11 && head.headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 /// Whether the caller takes FHIR's JSON. A `_format` in the query counts instead, and is
@@ -205,13 +195,18 @@ fn expects_to_continue(head: &Parts) -> bool {
     )
 }
 
+/// A body where none belongs: such a one another reader of the same bytes could see differently.
+pub fn misplaced() -> No {
+    No::new(Reason::NotUnderstood).because("a body where none belongs")
+}
+
 /// Refuses by the head alone a body that is encoded, larger than `most`, or there where none
-/// belongs (`most` is 0): such a one another reader of the same bytes could see differently.
+/// belongs (`most` is 0).
 pub fn announced<B: Body>(head: &Parts, body: &B, most: usize) -> Result<(), No> {
     if most == 0 {
         return match body.size_hint().lower() == 0 && !head.headers.contains_key(header::EXPECT) {
             true => Ok(()),
-            false => Err(No::new(Reason::NotUnderstood).because("a body where none belongs")),
+            false => Err(misplaced()),
         };
     }
     if head.headers.contains_key(header::CONTENT_ENCODING) {
@@ -222,37 +217,6 @@ pub fn announced<B: Body>(head: &Parts, body: &B, most: usize) -> Result<(), No>
         return Err(No::new(Reason::TooLarge));
     }
     Ok(())
-}
-
-/// A body, read whole, under the cap and the deadline. `most` is 0 where there must be none.
-pub async fn whole<B>(mut body: B, most: usize, within: Duration) -> Result<Bytes, No>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    let over = match most {
-        0 => Reason::NotUnderstood,
-        _ => Reason::TooLarge,
-    };
-    let read = async {
-        let mut whole = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let frame =
-                frame.map_err(|_| No::new(Reason::NotUnderstood).because("the body broke off"))?;
-            if let Ok(data) = frame.into_data() {
-                if whole.len() + data.len() > most {
-                    return Err(No::new(over));
-                }
-                whole.extend_from_slice(&data);
-            }
-        }
-        Ok(whole.freeze())
-    };
-    tokio::time::timeout(within, read)
-        .await
-        .map_err(|_| No::new(Reason::NotUnderstood).because("the body took too long"))?
 }
 
 /// Whether the body says that it is a form.
@@ -268,7 +232,7 @@ pub fn is_form(head: &Parts) -> Result<(), No> {
 }
 
 /// A form's bytes as the text they must be.
-pub fn text(whole: &Bytes) -> Result<&str, No> {
+pub fn text(whole: &[u8]) -> Result<&str, No> {
     std::str::from_utf8(whole)
         .map_err(|_| No::new(Reason::NotUnderstood).because("the form is not text"))
 }
