@@ -27,6 +27,7 @@ const SHARED_BY_STAGES: [&str; 1] = ["pem"];
 /// All that the rules may stand on.
 const UNDER_RULES: [&str; 8] = [
     "annotate-snippets",
+    "base64",
     "bytes",
     "memchr",
     "serde",

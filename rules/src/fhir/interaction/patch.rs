@@ -23,11 +23,7 @@ pub(super) fn check(bytes: &[u8], resource: TypeId) -> Result<(), No> {
         return Err(odd("patch", "not an array"));
     }
     shape::whole(bytes, "patch", Shape::Any)?;
-    let operations = shape::items(bytes, start)?;
-    if operations.len() > MOST {
-        return Err(No::named(Reason::TooLarge, "patch"));
-    }
-    for (at, _) in operations {
+    for at in shape::items(bytes, start, MOST, "patch")? {
         operation(bytes, at, resource)?;
     }
     Ok(())
