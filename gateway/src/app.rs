@@ -23,12 +23,13 @@ use tokio::runtime::{self, Runtime};
 use crate::base::clock::now;
 use crate::base::config::{self, Config};
 use crate::base::journal::{self, Journal};
+use crate::base::live::Live;
 use crate::base::metrics::{Metrics, raise};
 use crate::control::health::{Health, Readiness};
 use crate::data::identity::{Identity, Place, Settings, SettingsError};
 use crate::data::listen::{self, Listening, listen};
 use crate::data::pages::Pages;
-use crate::data::pipeline::{Pipeline, Service};
+use crate::data::pipeline::{Pipeline, Service, State};
 use crate::data::{tls, upstream::Target};
 
 /// Masked bytes that are held before an answer begins to stream.
@@ -135,10 +136,7 @@ impl Plan {
         let handles = config.secrets.handles.open().map_err(StartError::Handles)?;
         let pages = Pages::new(handles.expose())
             .ok_or_else(|| StartError::Handles(io::Error::other("not a key of 32 bytes")))?;
-        let names = config
-            .services
-            .iter()
-            .map(|service| service.name.value.as_str());
+        let names = config.services.iter().map(|s| s.name.value.as_str());
         let metrics = Metrics::new(names).map_err(|error| other(&error))?;
         let control = runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -150,48 +148,12 @@ impl Plan {
             let all: Vec<String> = errors.iter().map(SettingsError::to_string).collect();
             StartError::Identity(all.join("; "))
         })?;
-        let public = config.listen.public_url.text().trim_end_matches('/');
-        let mut services = Vec::new();
-        for ((service, program), target) in config
-            .services
-            .iter()
-            .zip(&self.programs)
-            .zip(&self.targets)
-        {
-            let missing =
-                || StartError::Other(format!("the service `{}` was lost", service.name.value));
-            services.push(Service {
-                name: service.name.value.clone(),
-                path: service.path.value.clone(),
-                rules: decide::Service {
-                    base: format!("{public}{}", service.path.value).into(),
-                    upstream_path: service.upstream.path().trim_end_matches('/').into(),
-                    page_default: u32::try_from(service.page.default).unwrap_or(u32::MAX),
-                    page_max: u32::try_from(service.page.max).unwrap_or(u32::MAX),
-                    withheld_notice: service.withheld_notice,
-                    row_max: config.limits.row_bytes,
-                    window: WINDOW,
-                },
-                program: program.clone(),
-                identity: identity.service(&service.name.value).ok_or_else(missing)?,
-                target: target.clone(),
-                ceilings: config
-                    .clients
-                    .iter()
-                    .map(|client| (Some(client.id.value.clone()), client.roles.clone()))
-                    .chain([(None, service.default_client.clone())])
-                    .collect(),
-                metrics: metrics.service(&service.name.value).ok_or_else(missing)?,
-            });
-        }
+        let state = self.state(identity, &metrics)?;
         let pipeline = Arc::new(Pipeline {
-            services,
-            identity,
+            live: Live::new(state),
             pages,
             journal: journal.clone(),
             metrics: metrics.clone(),
-            limits: config.limits.clone(),
-            quantum: config.listen.refusal_quantum,
             node: node.clone(),
         });
         let stopping = Arc::new(AtomicBool::new(false));
@@ -215,6 +177,47 @@ impl Plan {
             journal,
             _control: control,
             stopping,
+        })
+    }
+
+    /// All that requests are served under.
+    fn state(&self, identity: Identity, metrics: &Metrics) -> Result<State, StartError> {
+        let config = &self.config;
+        let public = config.listen.public_url.text().trim_end_matches('/');
+        let parts = config.services.iter().zip(&self.programs);
+        let mut services = Vec::new();
+        for ((service, program), target) in parts.zip(&self.targets) {
+            let name = &service.name.value;
+            let lost = || StartError::Other(format!("the service `{name}` was lost"));
+            services.push(Service {
+                name: name.as_str().into(),
+                path: service.path.value.clone(),
+                rules: decide::Service {
+                    base: format!("{public}{}", service.path.value).into(),
+                    upstream_path: service.upstream.path().trim_end_matches('/').into(),
+                    page_default: u32::try_from(service.page.default).unwrap_or(u32::MAX),
+                    page_max: u32::try_from(service.page.max).unwrap_or(u32::MAX),
+                    withheld_notice: service.withheld_notice,
+                    row_max: config.limits.row_bytes,
+                    window: WINDOW,
+                },
+                program: program.clone(),
+                identity: identity.service(name).ok_or_else(lost)?,
+                target: target.clone(),
+                ceilings: config
+                    .clients
+                    .iter()
+                    .map(|client| (Some(client.id.value.clone()), client.roles.clone()))
+                    .chain([(None, service.default_client.clone())])
+                    .collect(),
+                metrics: metrics.service(name),
+            });
+        }
+        Ok(State {
+            services,
+            identity,
+            limits: config.limits.clone(),
+            quantum: config.listen.refusal_quantum,
         })
     }
 }
@@ -398,11 +401,8 @@ fn register(
     });
     let of_identity = pipeline.clone();
     readiness.add("identity", move || {
-        let waiting = of_identity
-            .identity
-            .ready()
-            .into_iter()
-            .filter(|issuer| !issuer.ready);
+        let issuers = of_identity.live.glance().identity.ready();
+        let waiting = issuers.into_iter().filter(|issuer| !issuer.ready);
         let names: Vec<String> = waiting
             .map(|issuer| format!("no keys of `{}`", issuer.issuer))
             .collect();
@@ -438,10 +438,11 @@ fn register(
         metrics.journal.healthy.set(i64::from(
             of_figures.journal.health() == journal::Health::Ready,
         ));
-        let (hits, misses) = of_figures.identity.cached();
+        let live = of_figures.live.now();
+        let (hits, misses) = live.identity.cached();
         raise(&metrics.token_cache_hits, hits);
         raise(&metrics.token_cache_misses, misses);
-        let issuers = of_figures.identity.ready();
+        let issuers = live.identity.ready();
         let begun: u64 = issuers.iter().map(|issuer| issuer.fetches).sum();
         let failed: u64 = issuers.iter().map(|issuer| issuer.failures).sum();
         metrics.jwks_fetches(begun.saturating_sub(failed), failed);
@@ -450,11 +451,8 @@ fn register(
 
 /// The journal says when a process began, under which packs.
 fn record_start(control: &Runtime, pipeline: &Arc<Pipeline>) {
-    let packs: Vec<&str> = pipeline
-        .services
-        .iter()
-        .map(|s| &**s.program.id())
-        .collect();
+    let live = pipeline.live.now();
+    let packs: Vec<&str> = live.services.iter().map(|s| &**s.program.id()).collect();
     let fields = format!(
         r#""version":"{}","packs":{}"#,
         env!("CARGO_PKG_VERSION"),

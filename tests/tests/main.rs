@@ -7,3 +7,4 @@ mod edge;
 mod leaks_synthea;
 mod real_server;
 mod upstream_faults;
+mod writes;

@@ -107,7 +107,7 @@ type Bringer = Box<dyn Fn(&Metrics) + Send + Sync>;
 /// Every figure. One for a process.
 pub struct Metrics {
     registry: Registry,
-    services: Vec<(String, Arc<ServiceMetrics>)>,
+    requests: IntCounterVec,
     refusals: Vec<(Reason, IntCounter)>,
     upstream: [IntCounter; 4],
     jwks: [IntCounter; 2],
@@ -135,7 +135,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes them, for services of these names. Fails where two names are one.
+    /// Makes them, those of these services with them: figures that are there from the start. Fails
+    /// where two have one name.
     pub fn new<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Arc<Self>, Error> {
         let make = Maker(Registry::new_custom(Some("chartward".to_owned()), None)?);
         let requests = make.counters(
@@ -157,15 +158,11 @@ impl Metrics {
         let build = IntGaugeVec::new(Opts::new("build_info", "which version runs"), &["version"])?;
         make.0.register(Box::new(build.clone()))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let services = services
-            .into_iter()
-            .map(|name| {
-                let made = Arc::new(ServiceMetrics::new(&requests, name));
-                (name.to_owned(), made)
-            })
-            .collect();
+        for name in services {
+            ServiceMetrics::new(&requests, name);
+        }
         Ok(Arc::new(Self {
-            services,
+            requests,
             refusals: Reason::ALL
                 .map(|reason| (reason, refusals.with_label_values(&[reason.code()])))
                 .into(),
@@ -211,10 +208,9 @@ impl Metrics {
         }))
     }
 
-    /// The figures of a service; `None` where it isn't one of those given to [`Metrics::new`].
-    pub fn service(&self, name: &str) -> Option<Arc<ServiceMetrics>> {
-        let found = self.services.iter().find(|(known, _)| known == name);
-        found.map(|(_, metrics)| metrics.clone())
+    /// The figures of a service, by its name; those of a name are the same ones again.
+    pub fn service(&self, name: &str) -> Arc<ServiceMetrics> {
+        Arc::new(ServiceMetrics::new(&self.requests, name))
     }
 
     /// Counts a refusal.
@@ -306,13 +302,8 @@ mod tests {
         let metrics = Metrics::new(["ehr"]).unwrap();
         metrics
             .service("ehr")
-            .unwrap()
             .count(Some(&Interaction::Capabilities), Outcome::Abandoned);
-        metrics
-            .service("ehr")
-            .unwrap()
-            .count(None, Outcome::Refused);
-        assert!(metrics.service("other").is_none());
+        metrics.service("ehr").count(None, Outcome::Refused);
         metrics.refused(Reason::UpstreamRejected);
         metrics.upstream(UpstreamOutcome::Broken);
         metrics.before_scrape(|metrics| raise(&metrics.journal.records, 7));

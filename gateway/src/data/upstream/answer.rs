@@ -5,7 +5,7 @@ use std::{future::poll_fn, pin::Pin, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderMap, Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, LOCATION},
 };
 use http_body::Body;
 use hyper::body::Incoming;
@@ -13,12 +13,14 @@ use tokio::time::timeout;
 
 use super::{Fault, pool::Lease};
 
+/// The longest value of a header that is told.
+const VALUE_BYTES: usize = 2 << 10;
+
 /// The head of an answer, and its body to be read.
 pub struct Answer {
     /// Never below 200.
     pub status: StatusCode,
-    /// As they came.
-    pub headers: HeaderMap,
+    headers: HeaderMap,
     /// What follows.
     pub body: ReadBody,
 }
@@ -54,6 +56,31 @@ impl Answer {
     /// Whether the body says that it is JSON.
     pub fn is_json(&self) -> bool {
         is_json(&self.headers)
+    }
+
+    /// Where what was created is, as the upstream says it.
+    pub fn location(&self) -> Option<&str> {
+        self.one(&LOCATION)
+    }
+
+    /// The version, as the upstream says it: `W/"1"`.
+    pub fn etag(&self) -> Option<&str> {
+        self.one(&ETAG)
+    }
+
+    /// When it last changed, as the upstream says it.
+    pub fn last_modified(&self) -> Option<&str> {
+        self.one(&LAST_MODIFIED)
+    }
+
+    /// A header that is there once, is not long, and is visible ASCII.
+    fn one(&self, name: &HeaderName) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let (Some(only), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        let text = only.to_str().ok()?;
+        (!text.is_empty() && text.len() <= VALUE_BYTES && !text.contains('\t')).then_some(text)
     }
 }
 

@@ -17,9 +17,9 @@ pub use pool::Pool;
 pub use target::Target;
 
 /// A request to an upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ask {
-    /// The method.
+    /// The method; GET by default.
     pub method: Method,
     /// Below the service's base, with its leading `/`, and the query; empty for the base itself.
     /// Already in the form it is sent in.
@@ -32,6 +32,12 @@ pub struct Ask {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A search: the upstream must not overlook a parameter, and asking twice is harmless.
     pub search: bool,
+    /// The answer to a write must hold what was written (`Prefer: return=representation`).
+    pub representation: bool,
+    /// The version that a write may replace (FHIR R4 http.html#concurrency).
+    pub if_match: Option<HeaderValue>,
+    /// The search that must find nothing for a create to happen (FHIR R4 http.html#ccreate).
+    pub if_none_exist: Option<HeaderValue>,
 }
 
 impl Ask {

@@ -8,7 +8,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{
         ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT,
-        HOST, TE, TRANSFER_ENCODING, UPGRADE,
+        HOST, IF_MATCH, TE, TRANSFER_ENCODING, UPGRADE,
     },
 };
 use http_body_util::Full;
@@ -29,8 +29,8 @@ const MOST_IDLE: usize = 64;
 
 const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
-const STRICT: HeaderValue = HeaderValue::from_static("handling=strict");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
+const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 
 /// An upstream as configured. One for a service, shared by the cores.
 #[derive(Clone)]
@@ -90,8 +90,22 @@ impl Target {
         headers.insert(HOST, self.authority.clone());
         headers.insert(ACCEPT, FHIR_JSON);
         headers.insert(ACCEPT_ENCODING, IDENTITY);
-        if ask.search {
-            headers.insert(PREFER, STRICT);
+        let prefer = match (ask.search, ask.representation) {
+            (false, false) => None,
+            (true, false) => Some("handling=strict"),
+            (false, true) => Some("return=representation"),
+            (true, true) => Some("handling=strict, return=representation"),
+        };
+        if let Some(prefer) = prefer {
+            headers.insert(PREFER, HeaderValue::from_static(prefer));
+        }
+        for (name, value) in [
+            (IF_MATCH, &ask.if_match),
+            (IF_NONE_EXIST, &ask.if_none_exist),
+        ] {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
         }
         if let Some(content_type) = ask.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -104,12 +118,15 @@ impl Target {
 
 /// Headers that frame a message, or that the gateway speaks for itself: no ask brings its own.
 fn is_ours(name: &HeaderName) -> bool {
-    const OURS: [HeaderName; 8] = [
+    const OURS: [HeaderName; 11] = [
         AUTHORIZATION,
         CONNECTION,
         CONTENT_LENGTH,
         CONTENT_TYPE,
         EXPECT,
+        IF_MATCH,
+        IF_NONE_EXIST,
+        PREFER,
         TE,
         TRANSFER_ENCODING,
         UPGRADE,

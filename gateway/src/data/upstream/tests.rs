@@ -150,10 +150,7 @@ fn ask(method: Method) -> Ask {
     Ask {
         method,
         path_and_query: "/Patient/1".to_owned(),
-        content_type: None,
-        body: Bytes::new(),
-        headers: Vec::new(),
-        search: false,
+        ..Ask::default()
     }
 }
 
@@ -277,6 +274,113 @@ async fn what_is_sent_is_the_gateways_own() {
         [own[0], own[1], own[2], form[0], form[1], &host, strict]
     );
     assert_eq!(sorted(2).0, "GET /fhir?_type=Patient HTTP/1.1");
+}
+
+#[tokio::test]
+async fn a_write_says_what_it_rests_on_and_what_it_wants_back() {
+    let created = "HTTP/1.1 201 Created\r\nlocation: http://h/fhir/Patient/7/_history/1\r\n\
+                   etag: W/\"1\"\r\nlast-modified: Sun, 22 Nov 2026 10:00:00 GMT\r\n\
+                   content-length: 0\r\n\r\n";
+    let gone =
+        "HTTP/1.1 204 No Content\r\netag: W/\"2\"\r\netag: W/\"3\"\r\nlocation: \u{e9}\r\n\r\n";
+    let script = Script::new(&[
+        Act::Say(created),
+        Act::Say(OK),
+        Act::Say(OK),
+        Act::Say(gone),
+    ])
+    .await;
+    let pool = script.pool();
+    let fhir = Some("application/fhir+json");
+    let none_exist = Some(HeaderValue::from_static("identifier=a|b"));
+    let matches = Some(HeaderValue::from_static("W/\"1\""));
+    for (method, content_type, body, if_match, if_none_exist, wanted) in [
+        (
+            Method::POST,
+            fhir,
+            "{}",
+            None,
+            none_exist,
+            "201|{}|/7|W/\"1\"|GMT",
+        ),
+        (Method::PUT, fhir, "{}", matches.clone(), None, "200|{}|||"),
+        (
+            Method::PATCH,
+            Some("application/json-patch+json"),
+            "[]",
+            matches.clone(),
+            None,
+            "200|[]|||",
+        ),
+        // one header twice, and one that isn't text, count as none
+        (Method::DELETE, None, "", matches, None, "204||||"),
+    ] {
+        let ask = Ask {
+            content_type,
+            body: Bytes::from_static(body.as_bytes()),
+            representation: content_type == fhir,
+            search: method == Method::PUT,
+            if_match,
+            if_none_exist,
+            // what the ask says itself isn't said twice
+            headers: vec![
+                (header::IF_MATCH, HeaderValue::from_static("W/\"9\"")),
+                (
+                    HeaderName::from_static("prefer"),
+                    HeaderValue::from_static("return=minimal"),
+                ),
+            ],
+            ..ask(method)
+        };
+        let answer = pool.send(&ask).await.unwrap();
+        let last = |text: Option<&str>, at: char| {
+            text.map_or("", |t| &t[t.rfind(at).unwrap_or(0)..])
+                .to_owned()
+        };
+        let location = answer.location().map_or(String::new(), |l| {
+            l.replace("http://h/fhir/Patient", "")
+                .replace("/_history/1", "")
+        });
+        let modified = last(answer.last_modified(), 'G');
+        let etag = answer.etag().unwrap_or("").to_owned();
+        let said = format!(
+            "{}|{body}|{location}|{etag}|{modified}",
+            answer.status.as_u16()
+        );
+        assert_eq!(said, wanted);
+        whole(answer).await.unwrap();
+    }
+    assert_eq!((script.connections(), pool.idle()), (1, 1));
+    let told: Vec<_> = script
+        .requests()
+        .iter()
+        .map(|request| {
+            let mut lines: Vec<_> = request.split("\r\n").collect();
+            lines.retain(|line| {
+                [
+                    "POST", "PUT", "PATCH", "DELETE", "if-", "prefer", "content-",
+                ]
+                .iter()
+                .any(|start| line.starts_with(start))
+            });
+            lines.sort_unstable();
+            lines.join("\n")
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "POST /fhir/Patient/1 HTTP/1.1\ncontent-length: 2\n\
+             content-type: application/fhir+json\nif-none-exist: identifier=a|b\n\
+             prefer: return=representation",
+            "PUT /fhir/Patient/1 HTTP/1.1\ncontent-length: 2\n\
+             content-type: application/fhir+json\nif-match: W/\"1\"\n\
+             prefer: handling=strict, return=representation",
+            "PATCH /fhir/Patient/1 HTTP/1.1\ncontent-length: 2\n\
+             content-type: application/json-patch+json\nif-match: W/\"1\"",
+            "DELETE /fhir/Patient/1 HTTP/1.1\nif-match: W/\"1\"",
+        ]
+    );
 }
 
 #[tokio::test]
