@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod h2;
 pub mod load;
 pub mod noted;
 pub mod peers;

@@ -7,5 +7,6 @@ mod edge;
 mod leaks_synthea;
 mod real_server;
 mod reload;
+mod smuggling;
 mod upstream_faults;
 mod writes;
