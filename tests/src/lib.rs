@@ -29,7 +29,7 @@ pub use client::{Client, Protocol, Request, Response};
 pub use gateway::{Gateway, Issuer, Setup, Workload};
 pub use load::Load;
 pub use raw::Raw;
-pub use skip::need;
+pub use skip::{need, need_all};
 pub use tokens::Tokens;
 pub use upstream::{Script, Seen, Upstream};
 

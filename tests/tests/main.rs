@@ -8,6 +8,7 @@ mod leaks_synthea;
 mod odd_targets;
 mod real_server;
 mod reload;
+mod scenarios;
 mod smuggling;
 mod upstream_faults;
 mod writes;
