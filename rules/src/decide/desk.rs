@@ -161,6 +161,12 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// How many rows a page has upstream.
+    pub(super) fn count(&self, asked: Option<u32>) -> String {
+        let count = asked.unwrap_or(self.service.page_default);
+        count.clamp(1, self.service.page_max).to_string()
+    }
+
     /// A judge of rows under this right.
     pub(super) fn rows(&self, right: &Right) -> RowJudge {
         RowJudge::new(self.bench(right), right.candidates.clone(), Vec::new())

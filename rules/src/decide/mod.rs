@@ -8,6 +8,7 @@ mod capabilities;
 mod deletes;
 mod desk;
 mod facts;
+mod history;
 mod judge;
 mod matches;
 mod patches;
@@ -162,7 +163,14 @@ fn bound_to(interaction: &Interaction) -> Option<&str> {
 fn decide_one(desk: &Desk<'_>, interaction: &Interaction) -> Decision {
     match interaction {
         Interaction::Read { resource, id } => reads::read(desk, *resource, id),
+        Interaction::VRead {
+            resource,
+            id,
+            version,
+        } => reads::version(desk, *resource, id, version),
+        Interaction::History(asked) => history::history(desk, interaction, asked),
         Interaction::Search(search) => searches::search(desk, interaction, search),
+        Interaction::SystemSearch(system) => searches::system(desk, interaction, system),
         Interaction::Create(create) => writes::create(desk, create),
         Interaction::Update(update) => writes::update(desk, update),
         Interaction::Patch(patch) => patches::patch(desk, patch),
