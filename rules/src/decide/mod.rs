@@ -4,6 +4,7 @@
 //! out: a [`Verdict`]. Default deny (D2): what no grant of a role in force covers is refused.
 //! **Never here:** a row. Rows are judged by the [`Judge`] that a permit opens.
 
+mod batch;
 mod capabilities;
 mod deletes;
 mod desk;
@@ -125,7 +126,8 @@ pub fn decide(
         return Verdict::Refuse(no, call);
     }
     let seal = |of: &Interaction| sealer(&call, of);
-    let desk = Desk::new(program, service, &subject, stance, facts, &seal);
+    let id = &call.request_id;
+    let desk = Desk::new(program, service, id, &subject, stance, facts, &seal);
     let decided = decide_one(&desk, interaction);
     let shared = record::shared(&call, &desk.into_names());
     let plan = match decided {
@@ -136,6 +138,9 @@ pub fn decide(
                 questions,
                 shared,
             });
+        }
+        Ok(Decided::Here(body)) => {
+            return Verdict::Answer(Answer::new(call, json_head(200), body));
         }
         Ok(Decided::Go(plan)) => plan,
     };
@@ -175,7 +180,10 @@ fn decide_one(desk: &Desk<'_>, interaction: &Interaction) -> Decision {
         Interaction::Update(update) => writes::update(desk, update),
         Interaction::Patch(patch) => patches::patch(desk, patch),
         Interaction::Delete(delete) => deletes::delete(desk, delete),
-        _ => Err(No::new(Reason::NotSupported)),
+        Interaction::Bundle(bundle) => batch::bundle(desk, bundle),
+        Interaction::Capabilities | Interaction::Options { .. } => {
+            Err(No::new(Reason::NotSupported))
+        }
     }
 }
 

@@ -21,6 +21,15 @@ pub(super) fn read(desk: &Desk<'_>, resource: TypeId, id: &str) -> Decision {
     })))
 }
 
+/// A read in a transaction, which is whole or nothing: what isn't visible is known before.
+pub(super) fn read_first(desk: &Desk<'_>, resource: TypeId, id: &str) -> Decision {
+    let right = desk.right(resource, Can::Read)?;
+    match versions(desk, &right, resource, id)? {
+        Versions::Unknown(question) => Ok(Decided::Ask(vec![question])),
+        Versions::Judged(_) => read(desk, resource, id),
+    }
+}
+
 /// `GET [base]/[type]/[id]/_history/[vid]`
 pub(super) fn version(desk: &Desk<'_>, resource: TypeId, id: &str, version: &str) -> Decision {
     let right = desk.right(resource, Can::Read)?;

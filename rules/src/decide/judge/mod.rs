@@ -4,6 +4,7 @@
 //! nothing more of the answer may leave: before the first window it is a clean refusal, after it
 //! the connection breaks.
 
+mod batch;
 mod entry;
 mod frame;
 mod history;
@@ -22,6 +23,7 @@ use crate::mask::Fault;
 use crate::proof::{Entry, Raw, Receipt, Released, Ticket, WrongReceipt};
 use crate::record::{self, Call, Row, Time};
 use crate::refusal::{AnswerHead, No};
+pub(super) use batch::{Slot, refused};
 pub(super) use page::Page;
 pub(super) use shape::Shape;
 pub(super) use write::Wrote;

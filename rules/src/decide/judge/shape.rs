@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::batch::{BatchAnswer, Slot};
 use super::history::HistoryAnswer;
 use super::page::Page;
 use super::row::RowAnswer;
@@ -27,6 +28,8 @@ pub(in crate::decide) enum Shape {
     History(Box<HistoryAnswer>),
     /// What became of a write.
     Write(Box<WriteAnswer>),
+    /// The answers to the entries of a batch or transaction.
+    Batch(Box<BatchAnswer>),
 }
 
 impl Shape {
@@ -50,6 +53,17 @@ impl Shape {
         Self::History(Box::new(HistoryAnswer::of(rows, id, deletions, page)))
     }
 
+    /// The answers to a batch's or transaction's entries.
+    pub(in crate::decide) fn batch(
+        slots: Vec<Slot>,
+        transaction: bool,
+        request_id: &str,
+        row_max: usize,
+    ) -> Self {
+        let answer = BatchAnswer::of(slots, transaction, request_id, row_max);
+        Self::Batch(Box::new(answer))
+    }
+
     /// What became of a write; `rows` judges the row for its author.
     pub(in crate::decide) fn write(
         wrote: Wrote,
@@ -69,6 +83,7 @@ impl Shape {
             Self::Set(_) => SetAnswer::head(head),
             Self::History(history) => history.head(head),
             Self::Write(write) => write.head(head),
+            Self::Batch(batch) => batch.head(head),
         }
     }
 
@@ -79,6 +94,7 @@ impl Shape {
             Self::Set(set) => set.push(chunk, sink),
             Self::History(history) => history.push(chunk, sink),
             Self::Write(write) => Ok(write.push(&chunk)),
+            Self::Batch(batch) => batch.push(chunk, sink),
         }
     }
 
@@ -89,13 +105,14 @@ impl Shape {
             Self::Set(set) => set.finish(sink).map(|()| End::Whole),
             Self::History(history) => history.finish(sink).map(|()| End::Whole),
             Self::Write(write) => write.end(sink),
+            Self::Batch(batch) => batch.finish(sink).map(|()| End::Whole),
         }
     }
 
     /// Status and headers, known with the first window.
     pub(super) fn answer_head(&self, empty: bool) -> AnswerHead {
         match self {
-            Self::Row(_) | Self::Set(_) | Self::History(_) => json_head(200),
+            Self::Row(_) | Self::Set(_) | Self::History(_) | Self::Batch(_) => json_head(200),
             Self::Write(write) => write.answer_head(empty),
         }
     }
