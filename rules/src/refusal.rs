@@ -160,7 +160,7 @@ impl Reason {
                 "unsupported-media-type",
                 415,
                 "not-supported",
-                "send `application/x-www-form-urlencoded`",
+                "send the body as another media type",
             ),
             Self::TooLarge => (
                 "too-large",

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod load;
 pub mod noted;
 pub mod peers;
 pub mod plain;
@@ -25,6 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use client::{Client, Protocol, Request, Response};
 pub use gateway::{Gateway, Issuer, Setup, Workload};
+pub use load::Load;
 pub use raw::Raw;
 pub use skip::need;
 pub use tokens::Tokens;

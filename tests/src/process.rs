@@ -21,8 +21,13 @@ impl Process {
     /// Starts `command` with its output captured.
     pub fn start(name: &str, mut command: Command) -> Self {
         // Parts that outlive a test (statics) end when this end of their input closes.
+        command.stdin(Stdio::piped());
+        Self::start_with(name, command)
+    }
+
+    /// The same with the input that the command has.
+    pub fn start_with(name: &str, mut command: Command) -> Self {
         let mut child = command
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

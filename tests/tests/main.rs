@@ -6,4 +6,6 @@ mod crash;
 mod edge;
 mod leaks_synthea;
 mod real_server;
+mod reload;
 mod upstream_faults;
+mod writes;

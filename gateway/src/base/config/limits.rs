@@ -26,6 +26,8 @@ pub struct Limits {
     pub url_bytes: usize,
     /// The request's body. 4 MiB.
     pub body_bytes: usize,
+    /// The body of a batch or transaction. 16 MiB.
+    pub bundle_bytes: usize,
     /// One resource of an answer. 32 MiB.
     pub row_bytes: usize,
     /// An access token. 8 KiB.
@@ -35,6 +37,14 @@ pub struct Limits {
     /// The longest silence of an upstream: until its headers, and between two
     /// pieces of its body. 30 s.
     pub upstream_response: Duration,
+    /// The longest that a request to an upstream takes, to the last byte of its answer, waiting
+    /// and slow callers included. 5 min.
+    pub upstream_total: Duration,
+    /// A connection to an upstream rests no longer. 4 s: below the 5 s after which uvicorn, and
+    /// HAPI's usual proxies, close.
+    pub upstream_idle: Duration,
+    /// Connections that rest, of each worker to each server. 64.
+    pub upstream_idle_connections: usize,
 }
 
 impl Default for Limits {
@@ -49,10 +59,14 @@ impl Default for Limits {
             header_bytes: 32 << 10,
             url_bytes: 8 << 10,
             body_bytes: 4 << 20,
+            bundle_bytes: 16 << 20,
             row_bytes: 32 << 20,
             token_bytes: 8 << 10,
             upstream_connect: Duration::from_secs(5),
             upstream_response: Duration::from_secs(30),
+            upstream_total: Duration::from_secs(300),
+            upstream_idle: Duration::from_secs(4),
+            upstream_idle_connections: 64,
         }
     }
 }
@@ -70,12 +84,19 @@ impl Limits {
         let idle = time("idle", usual.idle);
         let upstream_connect = time("upstream_connect", usual.upstream_connect);
         let upstream_response = time("upstream_response", usual.upstream_response);
+        let upstream_total = time("upstream_total", usual.upstream_total);
+        let upstream_idle = time("upstream_idle", usual.upstream_idle);
         let mut count = |key, most, usual| {
             let found = t.integer(key, 1..=most);
             found.map_or(usual, |found| found.value as usize)
         };
         let connections = count("connections", 1_000_000, usual.connections);
         let header_count = count("header_count", 1000, usual.header_count);
+        let upstream_idle_connections = count(
+            "upstream_idle_connections",
+            10_000,
+            usual.upstream_idle_connections,
+        );
         let mut bytes = |key, range, usual| {
             let found = t.size(key, range);
             found.map_or(usual, |found| found.value as usize)
@@ -83,6 +104,7 @@ impl Limits {
         let header_bytes = bytes("header_bytes", 1 << 10..=1 << 20, usual.header_bytes);
         let url_bytes = bytes("url_bytes", 256..=64 << 10, usual.url_bytes);
         let body_bytes = bytes("body_bytes", 1 << 10..=1 << 30, usual.body_bytes);
+        let bundle_bytes = bytes("bundle_bytes", 1 << 10..=1 << 30, usual.bundle_bytes);
         let row_bytes = bytes("row_bytes", 1 << 10..=1 << 30, usual.row_bytes);
         let token_bytes = bytes("token_bytes", 256..=64 << 10, usual.token_bytes);
         if token_bytes > header_bytes {
@@ -100,10 +122,14 @@ impl Limits {
             header_bytes,
             url_bytes,
             body_bytes,
+            bundle_bytes,
             row_bytes,
             token_bytes,
             upstream_connect,
             upstream_response,
+            upstream_total,
+            upstream_idle,
+            upstream_idle_connections,
         }
     }
 }

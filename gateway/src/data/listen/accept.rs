@@ -1,7 +1,8 @@
 //! Accepting, and dealing sockets to the cores in turn.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
+use arc_swap::ArcSwap;
 use tokio::{
     net::TcpListener,
     sync::{mpsc::UnboundedSender, watch},
@@ -26,7 +27,7 @@ pub(super) struct Arrival {
 pub(super) async fn deal(
     listener: std::net::TcpListener,
     cores: Vec<UnboundedSender<Arrival>>,
-    shared: &Arc<Shared>,
+    shared: &ArcSwap<Shared>,
     mut stop: watch::Receiver<Option<Instant>>,
 ) {
     let mut dealer = Dealer {
@@ -72,13 +73,14 @@ async fn accept(
 struct Dealer<'a> {
     cores: Vec<UnboundedSender<Arrival>>,
     next: usize,
-    shared: &'a Arc<Shared>,
+    shared: &'a ArcSwap<Shared>,
 }
 
 impl Dealer<'_> {
     fn deal(&mut self, socket: std::net::TcpStream, address: SocketAddr) {
-        let Some(slot) = Slot::take(self.shared) else {
-            self.shared.metrics.connections_refused.inc();
+        let shared = self.shared.load_full();
+        let Some(slot) = Slot::take(&shared) else {
+            shared.metrics.connections_refused.inc();
             return;
         };
         let mut arrival = Arrival {

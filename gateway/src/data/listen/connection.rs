@@ -28,6 +28,10 @@ use crate::base::config::Limits;
 /// What a connection that is asked to end has to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// HTTP/1: what an idle connection that is asked to end waits for a request that may be on its way:
+/// its answer says that it is the last, where a closed connection would have lost it.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// HTTP/2: requests at once on a connection.
 const STREAMS: u32 = 100;
 /// HTTP/2: what a caller may send of a body before it is read.
@@ -93,10 +97,13 @@ pub(super) async fn serve<H: Handler>(
 
 fn peer(stream: &TlsStream<Felt>, address: std::net::SocketAddr) -> Peer {
     let (_, session) = stream.get_ref();
-    let leaf = session.peer_certificates().and_then(|chain| chain.first());
+    let chain = session.peer_certificates().unwrap_or_default();
     Peer {
         address,
-        certificate: leaf.map(|leaf| Arc::new(leaf.clone().into_owned())),
+        certificate: chain
+            .first()
+            .map(|leaf| Arc::new(leaf.clone().into_owned())),
+        chain: chain.iter().map(|c| c.clone().into_owned()).collect(),
         h2: session.alpn_protocol() == Some(b"h2"),
     }
 }
@@ -166,16 +173,22 @@ async fn watch_over(
     });
     let mut alarm = pin!(sleep_until(Instant::now()));
     let (mut asked_to_quit, mut leaving) = (false, false);
+    let mut lingers: Option<Instant> = None;
     poll_fn(|cx| {
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         if !asked_to_quit && quit.as_mut().poll(cx).is_ready() {
             asked_to_quit = true;
-            // HTTP/1: a first request may be on its way, and its answer says that it is the last
-            if pulse.is_h2() || !pulse.is_fresh() {
+            if pulse.is_h2() {
                 connection.as_mut().leave();
                 cx.waker().wake_by_ref();
+            } else if !pulse.is_fresh() {
+                // a first request has the usual deadline
+                let until = Instant::now() + LINGER;
+                lingers = Some(until);
+                let next = until.min(alarm.deadline().max(Instant::now()));
+                alarm.as_mut().reset(next);
             }
         }
         if !leaving
@@ -186,8 +199,19 @@ async fn watch_over(
         }
         while alarm.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
+            if lingers.is_some_and(|until| until <= now) {
+                lingers = None;
+                // a head that has begun to come is answered
+                if pulse.head_deadline().is_none() {
+                    connection.as_mut().leave();
+                    cx.waker().wake_by_ref();
+                }
+            }
             match pulse.state(now) {
-                State::Until(next) if !leaving => alarm.as_mut().reset(next),
+                State::Until(next) if !leaving => {
+                    let next = lingers.map_or(next, |until| until.min(next));
+                    alarm.as_mut().reset(next);
+                }
                 State::Idle if !leaving => {
                     leaving = true;
                     connection.as_mut().leave();

@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -45,6 +46,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The certificate it showed, verified against `tls.client_ca`.
     pub certificate: Option<Arc<CertificateDer<'static>>>,
+    /// All that it showed, that certificate first.
+    pub chain: Arc<[CertificateDer<'static>]>,
     /// Whether it speaks HTTP/2.
     pub h2: bool,
 }
@@ -105,26 +108,37 @@ pub fn listen<H: Handler>(
     metrics: &Arc<Metrics>,
 ) -> io::Result<Listening> {
     let listener = bind(settings.address)?;
+    listen_on(listener, settings, handler, metrics)
+}
+
+/// The same on a socket that listens already and doesn't block; `settings.address` counts for
+/// nothing.
+pub fn listen_on<H: Handler>(
+    listener: std::net::TcpListener,
+    settings: Settings,
+    handler: &Arc<H>,
+    metrics: &Arc<Metrics>,
+) -> io::Result<Listening> {
     let address = listener.local_addr()?;
     let workers = match settings.workers {
         0 => thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let shared = Arc::new(Shared {
+    let count = Arc::new(Count::default());
+    let shared = Arc::new(ArcSwap::from_pointee(Shared {
         limits: settings.limits,
         tls: settings.tls.into(),
         metrics: metrics.clone(),
-        open: AtomicUsize::new(0),
-        cut: AtomicUsize::new(0),
-    });
+        count: count.clone(),
+    }));
     let (stop, stopped) = watch::channel(None);
     let mut threads = Vec::with_capacity(workers + 1);
     let mut cores = Vec::with_capacity(workers);
     for index in 0..workers {
         let runtime = runtime()?;
         let (dealer, dealt) = tokio::sync::mpsc::unbounded_channel();
-        let (handler, shared, stopped) = (handler.clone(), shared.clone(), stopped.clone());
-        let run = move || core::run(runtime, index, &handler, &shared, dealt, &stopped);
+        let (handler, count, stopped) = (handler.clone(), count.clone(), stopped.clone());
+        let run = move || core::run(runtime, index, &handler, &count, dealt, &stopped);
         threads.push(
             thread::Builder::new()
                 .name(format!("core-{index}"))
@@ -144,6 +158,7 @@ pub fn listen<H: Handler>(
         stop,
         threads,
         shared,
+        count,
     })
 }
 
@@ -152,7 +167,25 @@ pub struct Listening {
     address: SocketAddr,
     stop: watch::Sender<Option<Instant>>,
     threads: Vec<JoinHandle<()>>,
-    shared: Arc<Shared>,
+    shared: Arc<ArcSwap<Shared>>,
+    count: Arc<Count>,
+}
+
+/// Changes what new connections are served under.
+#[derive(Clone)]
+pub struct Door(Arc<ArcSwap<Shared>>);
+
+impl Door {
+    /// From the next connection on. Those that are open keep what they were opened under.
+    pub fn change(&self, limits: Limits, tls: Arc<ServerConfig>) {
+        let now = self.0.load();
+        self.0.store(Arc::new(Shared {
+            limits,
+            tls: tls.into(),
+            metrics: now.metrics.clone(),
+            count: now.count.clone(),
+        }));
+    }
 }
 
 impl Listening {
@@ -161,9 +194,14 @@ impl Listening {
         self.address
     }
 
+    /// For a reload.
+    pub fn door(&self) -> Door {
+        Door(self.shared.clone())
+    }
+
     /// Client connections that are open.
     pub fn connections(&self) -> usize {
-        self.shared.open.load(Ordering::Relaxed)
+        self.count.open.load(Ordering::Relaxed)
     }
 
     /// Accepts what waits, and no more; lets requests end, for at most `within`; ends the threads.
@@ -175,15 +213,21 @@ impl Listening {
                 tracing::error!("a thread of the listener panicked");
             }
         }
-        self.shared.cut.load(Ordering::Relaxed)
+        self.count.cut.load(Ordering::Relaxed)
     }
 }
 
-/// What the acceptor and all cores share.
+/// What connections are served under.
 struct Shared {
     limits: Limits,
     tls: tokio_rustls::TlsAcceptor,
     metrics: Arc<Metrics>,
+    count: Arc<Count>,
+}
+
+/// Connections, over all that was changed since the start.
+#[derive(Default)]
+struct Count {
     open: AtomicUsize,
     cut: AtomicUsize,
 }
@@ -196,17 +240,23 @@ impl Slot {
         let most = shared.limits.connections;
         let more = |open| (open < most).then_some(open + 1);
         let taken = shared
+            .count
             .open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         taken.ok()?;
         shared.metrics.connections_open.inc();
         Some(Self(shared.clone()))
     }
+
+    /// What its connection is served under.
+    fn shared(&self) -> Arc<Shared> {
+        self.0.clone()
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.count.open.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.connections_open.dec();
     }
 }

@@ -632,7 +632,7 @@ async fn a_panic_in_the_handler_ends_one_connection_only() {
 #[tokio::test]
 async fn an_idle_connection_costs_little() {
     let started = Started::new("", Limits::default());
-    let slot = Slot::take(&started.listening.shared).unwrap();
+    let slot = Slot::take(&started.listening.shared.load_full()).unwrap();
     let socket = started.tcp().await.into_std().unwrap();
     let address = started.listening.address();
     let arrival = accept::Arrival {
@@ -642,7 +642,7 @@ async fn an_idle_connection_costs_little() {
         slot,
     };
     let (_quit, quitting) = watch::channel(false);
-    let shared = started.listening.shared.clone();
+    let shared = started.listening.shared.load_full();
     let served = connection::serve::<Paths>(shared, 0, arrival, quitting);
     let bytes = size_of_val(&served);
     assert!(bytes <= 5 << 10, "{bytes}");

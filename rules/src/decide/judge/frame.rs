@@ -80,6 +80,11 @@ impl<E: Entries> Frame<E> {
         }
     }
 
+    /// The largest entry from here on, bytes.
+    pub(super) fn bound(&mut self, row_max: usize) {
+        self.row_max = row_max;
+    }
+
     /// The next bytes; how many wait for the rest of their entry.
     pub(super) fn push(&mut self, chunk: Bytes, sink: &mut Sink) -> Result<usize, Fault> {
         let mut at = 0;

@@ -54,6 +54,15 @@ impl HistoryAnswer {
         }
     }
 
+    /// Judges further versions as `new` would.
+    pub(super) fn renew(&mut self, new: Self, out: &mut Vec<u8>) {
+        self.bound(new.entries.written.page.row_max);
+        let (versions, new) = (&mut self.entries, new.entries);
+        versions.rows = new.rows;
+        versions.deletions &= new.deletions;
+        versions.written.renew(new.written.page, out);
+    }
+
     pub(super) fn finish(&mut self, sink: &mut Sink) -> Result<(), Fault> {
         self.end(sink)?;
         let (total, next) = (self.total, self.next.take());

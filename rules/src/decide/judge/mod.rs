@@ -18,11 +18,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Service;
+use super::{Permit, Service};
 use crate::mask::Fault;
 use crate::proof::{Entry, Raw, Receipt, Released, Ticket, WrongReceipt};
 use crate::record::{self, Call, Row, Time};
-use crate::refusal::{AnswerHead, No};
+use crate::refusal::{AnswerHead, No, Reason};
 pub(super) use batch::{Slot, refused};
 pub(super) use page::Page;
 pub(super) use shape::Shape;
@@ -154,6 +154,21 @@ impl Judge {
     /// The call whose answer this is.
     pub fn call(&self) -> &Arc<Call> {
         &self.call
+    }
+
+    /// Goes on under another decision on the same request: what was pushed stays as it was judged,
+    /// what follows is judged, and recorded, under the new rights. An error: the answer can't go
+    /// on.
+    pub fn renew(&mut self, permit: Permit) -> Result<(), No> {
+        let other = permit.judge;
+        if other.call.purpose != self.call.purpose {
+            // links and records of what has left name it
+            return Err(No::new(Reason::PurposeRequired).because("another purpose than before"));
+        }
+        self.shape.renew(other.shape, &mut self.sink)?;
+        (self.call, self.shared) = (other.call, other.shared);
+        self.row_max = other.row_max;
+        Ok(())
     }
 
     /// Judges the upstream's head. An error is what the caller is refused with; the body isn't

@@ -61,6 +61,22 @@ impl Written {
         Self { page, kind, state }
     }
 
+    /// Goes on under `new`. What was promised of the whole holds only where it held all along; a
+    /// notice that is due now is said now.
+    pub(super) fn renew(&mut self, new: Page, out: &mut Vec<u8>) {
+        let due = new.notice && !self.page.notice;
+        if due && self.state.opened {
+            out.extend_from_slice(match self.state.entries {
+                true => b",",
+                false => b",\"entry\":[",
+            });
+            out.extend_from_slice(NOTICE);
+            self.state.entries = true;
+        }
+        self.page.notice |= due;
+        self.page.complete &= new.complete;
+    }
+
     /// Where the output is.
     pub(super) fn mark(&self, out: &[u8]) -> Mark {
         Mark(out.len(), self.state)

@@ -35,6 +35,11 @@ impl RowAnswer {
         }
     }
 
+    /// Judges as `new` would.
+    pub(super) fn renew(&mut self, new: Self) {
+        self.judge = new.judge;
+    }
+
     pub(super) fn push(&mut self, chunk: &Bytes) -> usize {
         self.bytes.extend_from_slice(chunk);
         self.bytes.len()

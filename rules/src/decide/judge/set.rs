@@ -44,6 +44,14 @@ impl SetAnswer {
         }
     }
 
+    /// Judges further rows as `new` would.
+    pub(super) fn renew(&mut self, new: Self, out: &mut Vec<u8>) {
+        self.bound(new.entries.written.page.row_max);
+        let (set, new) = (&mut self.entries, new.entries);
+        (set.rows, set.others) = (new.rows, new.others);
+        set.written.renew(new.written.page, out);
+    }
+
     pub(super) fn finish(&mut self, sink: &mut Sink) -> Result<(), Fault> {
         self.end(sink)?;
         let (total, next) = (self.total, self.next.take());

@@ -15,7 +15,7 @@ use crate::decide::permit::json_head;
 use crate::decide::row::RowJudge;
 use crate::fhir::tables::TypeId;
 use crate::mask::Fault;
-use crate::refusal::{AnswerHead, No};
+use crate::refusal::{AnswerHead, No, Reason};
 
 /// What an answer must be.
 #[derive(Debug)]
@@ -85,6 +85,17 @@ impl Shape {
             Self::Write(write) => write.head(head),
             Self::Batch(batch) => batch.head(head),
         }
+    }
+
+    /// Judges what follows as `new` would.
+    pub(super) fn renew(&mut self, new: Self, sink: &mut Sink) -> Result<(), No> {
+        match (self, new) {
+            (Self::Row(row), Self::Row(new)) => row.renew(new),
+            (Self::Set(set), Self::Set(new)) => set.renew(*new, &mut sink.out),
+            (Self::History(old), Self::History(new)) => old.renew(*new, &mut sink.out),
+            _ => return Err(No::new(Reason::NotUnderstood).because("another kind of answer")),
+        }
+        Ok(())
     }
 
     /// The next bytes; how many wait for the rest of what they belong to.
