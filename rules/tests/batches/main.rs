@@ -1,5 +1,7 @@
 //! Batches and transactions: each entry is decided and judged as a request of its own.
 
+mod alike;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
