@@ -38,6 +38,18 @@ purposes = ["TREAT"]
   on = ["Encounter"]
   can = ["search"]
   show = ["class", "period"]
+
+[[role]]
+name = "guarded"
+purposes = ["TREAT"]
+  [[role.grant]]
+  on = ["Observation"]
+  can = ["read", "history"]
+  [[role.grant]]
+  on = ["Observation"]
+  can = ["read", "history"]
+  show = ["issued"]
+  sensitive = ["restricted"]
 "#;
 
 fn store() -> Store {
@@ -134,6 +146,23 @@ fn a_version_shows_if_it_and_the_current_one_do() {
     };
     assert_eq!(of("shrunk"), of("missing"));
     assert_eq!(of("closed"), of("gone"));
+}
+
+#[test]
+fn what_is_labelled_now_was_so_before() {
+    for target in [
+        "/Observation/closed/_history/1",
+        "/Observation/closed/_history",
+    ] {
+        let (reply, _) = get("guarded", target);
+        // the code is shown of rows without labels, and the version has none
+        assert!(
+            reply.status == 200 && !reply.body.contains("code\":{\"text"),
+            "{reply:?}"
+        );
+    }
+    let (reply, _) = get("guarded", "/Observation/grown/_history/1");
+    assert!(reply.body.contains("code\":{\"text"), "{reply:?}");
 }
 
 #[test]
