@@ -15,7 +15,7 @@ use super::act::{Act, Fault, Payload, Place, Reply, Terms};
 use super::head::{self, Media};
 use super::store::Store;
 use super::write::Desk;
-use super::{Seen, answer, bundle, capability, dates, patch, read, route, transaction};
+use super::{Seen, answer, body, bundle, capability, dates, patch, read, route, transaction};
 use crate::http1::Answer;
 
 /// Requests that the log keeps, the latest.
@@ -219,7 +219,7 @@ fn resource(headers: &HeaderMap, body: &Bytes) -> Result<Value, Fault> {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Fault::new(status, "not-supported", text));
     }
-    serde_json::from_slice(body).map_err(|_| Fault::bad("structure", "the body isn't JSON"))
+    body::read(body)
 }
 
 /// The parameters of a POST search.

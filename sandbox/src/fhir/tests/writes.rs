@@ -206,6 +206,13 @@ async fn bodies_that_do_not_fit_are_refused_and_change_nothing() {
             r#"{"resourceType":"Patient","birthDate":"soon"}"#,
         ),
         (
+            400,
+            "POST",
+            "Patient",
+            json,
+            r#"{"resourceType":"Patient","gender":"male","gender":"female"}"#,
+        ),
+        (
             404,
             "POST",
             "Nothing",
