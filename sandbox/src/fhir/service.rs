@@ -175,8 +175,12 @@ impl Service {
         read::plain(&query, terms.handling).map_err(|fault| (fault, None))?;
         let replies: Vec<_> = match bundle.kind {
             bundle::Kind::Batch => {
+                let run = |act: Act| {
+                    let method = act.method.clone();
+                    Ok(self.run(act)?.to(&method))
+                };
                 let acts = bundle.entries.into_iter().map(|entry| entry.act);
-                acts.map(|act| self.run(act?)).collect()
+                acts.map(|act| run(act?)).collect()
             }
             bundle::Kind::Transaction => {
                 let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);

@@ -64,6 +64,7 @@ async fn a_patch_is_applied_whole_or_not_at_all() {
     for (status, patch) in [
         (400, json!({"op": "remove", "path": "/gender"})),
         (400, json!([{"op": "remove"}])),
+        (400, json!([{"op": "add", "path": "/gender"}])),
         (400, json!([{"op": "drop", "path": "/gender"}])),
         (
             400,
