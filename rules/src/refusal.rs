@@ -21,18 +21,25 @@ pub enum Reason {
     NotAcceptable,
     UnsupportedMediaType,
     TooLarge,
+    WriteNeedsMerge,
+    ElementNotWritable,
+    PatchFailed,
+    VersionConflict,
+    MultipleMatches,
     JournalUnavailable,
     FactsUnavailable,
     Overloaded,
+    TooCostly,
     UpstreamUnavailable,
     UpstreamTimeout,
     UpstreamInvalid,
     UpstreamRejected,
+    UpstreamRejectedContent,
 }
 
 impl Reason {
     /// Every reason, for metrics and documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 27] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::TokenBinding,
@@ -46,13 +53,20 @@ impl Reason {
         Self::NotAcceptable,
         Self::UnsupportedMediaType,
         Self::TooLarge,
+        Self::WriteNeedsMerge,
+        Self::ElementNotWritable,
+        Self::PatchFailed,
+        Self::VersionConflict,
+        Self::MultipleMatches,
         Self::JournalUnavailable,
         Self::FactsUnavailable,
         Self::Overloaded,
+        Self::TooCostly,
         Self::UpstreamUnavailable,
         Self::UpstreamTimeout,
         Self::UpstreamInvalid,
         Self::UpstreamRejected,
+        Self::UpstreamRejectedContent,
     ];
 
     /// The code in `issue.details.coding`, the record and the metrics.
@@ -146,13 +160,43 @@ impl Reason {
                 "unsupported-media-type",
                 415,
                 "not-supported",
-                "send `application/x-www-form-urlencoded`",
+                "send the body as another media type",
             ),
             Self::TooLarge => (
                 "too-large",
                 413,
                 "too-long",
                 "the request is larger than allowed",
+            ),
+            Self::WriteNeedsMerge => (
+                "write-needs-merge",
+                422,
+                "business-rule",
+                "this would take away what the caller may not see",
+            ),
+            Self::ElementNotWritable => (
+                "element-not-writable",
+                422,
+                "business-rule",
+                "the caller may not write this element",
+            ),
+            Self::PatchFailed => (
+                "patch-failed",
+                422,
+                "processing",
+                "the patch can't be applied to what is there",
+            ),
+            Self::VersionConflict => (
+                "version-conflict",
+                412,
+                "conflict",
+                "the resource isn't in the version that the request needs",
+            ),
+            Self::MultipleMatches => (
+                "multiple-matches",
+                412,
+                "multiple-matches",
+                "the condition is met by several resources",
             ),
             Self::JournalUnavailable => (
                 "journal-unavailable",
@@ -167,6 +211,12 @@ impl Reason {
                 "what the decision needs could not be learned; try again later",
             ),
             Self::Overloaded => ("overloaded", 503, "throttled", "too busy; try again later"),
+            Self::TooCostly => (
+                "too-costly",
+                503,
+                "too-costly",
+                "what the decision needs could not be learned in bounds; narrow the condition",
+            ),
             Self::UpstreamUnavailable => (
                 "upstream-unavailable",
                 502,
@@ -188,6 +238,12 @@ impl Reason {
             Self::UpstreamRejected => (
                 "upstream-rejected",
                 400,
+                "processing",
+                "the clinical server rejected the request",
+            ),
+            Self::UpstreamRejectedContent => (
+                "upstream-rejected",
+                422,
                 "processing",
                 "the clinical server rejected the request",
             ),

@@ -64,12 +64,33 @@ impl FhirServer {
         SHARED.get_or_init(Self::start)
     }
 
-    fn start() -> Self {
+    /// The one of this test run that starts with nothing in it, for tests that write: each takes
+    /// ids of its own.
+    pub fn bare() -> &'static Self {
+        static BARE: OnceLock<FhirServer> = OnceLock::new();
+        BARE.get_or_init(|| {
+            let (base, process, folder) = Self::launch();
+            Self {
+                base,
+                entries: 0,
+                ids: HashMap::new(),
+                _process: process,
+                _folder: folder,
+            }
+        })
+    }
+
+    fn launch() -> (String, Process, TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = python_script("fhir_server.py");
         command.arg(folder.path());
         let process = Process::start("sekmet-fhir", command);
         let base = last_word(&process.ready("sekmet ready", PATIENCE));
+        (base, process, folder)
+    }
+
+    fn start() -> Self {
+        let (base, process, folder) = Self::launch();
         let data = synthea::folder().expect("the Synthea data");
         let loaded = output(
             "load_synthea.py",

@@ -8,3 +8,4 @@ mod leaks_synthea;
 mod real_server;
 mod reload;
 mod upstream_faults;
+mod writes;

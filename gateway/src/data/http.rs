@@ -21,6 +21,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The purpose of use that the caller names (D2).
 pub const PURPOSE: HeaderName = HeaderName::from_static("x-purpose-of-use");
 
+/// The search that must find nothing for a create to happen (http.html#ccreate).
+pub const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -94,8 +97,11 @@ pub fn unambiguous(head: &Parts) -> Result<(), No> {
             return Err(No::named(Reason::NotUnderstood, name));
         }
     }
-    if head.headers.contains_key(header::UPGRADE) || head.headers.contains_key(header::EXPECT) {
-        return no("`Upgrade` or `Expect`");
+    if head.headers.contains_key(header::UPGRADE) {
+        return no("`Upgrade`");
+    }
+    if head.headers.contains_key(header::EXPECT) && !expects_to_continue(head) {
+        return no("`Expect`");
     }
     Ok(())
 }
@@ -189,21 +195,47 @@ fn is_traceparent(text: &str) -> bool {
         && text.starts_with("00")
 }
 
-/// The form of a `_search`: read whole, under the cap and the deadline.
-pub async fn form<B>(head: &Parts, mut body: B, most: usize, within: Duration) -> Result<String, No>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let kind = once(&head.headers, &header::CONTENT_TYPE)?.unwrap_or("");
-    let essence = kind.split(';').next().unwrap_or("").trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        || head.headers.contains_key(header::CONTENT_ENCODING)
-    {
-        return Err(No::new(Reason::UnsupportedMediaType));
+/// Whether the caller waits for a `100 Continue` before the body. Any other expectation can't be
+/// met (RFC 9110 section 10.1.1).
+fn expects_to_continue(head: &Parts) -> bool {
+    let mut values = head.headers.get_all(header::EXPECT).iter();
+    matches!(
+        (values.next(), values.next()),
+        (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    )
+}
+
+/// Refuses by the head alone a body that is encoded, larger than `most`, or there where none
+/// belongs (`most` is 0): such a one another reader of the same bytes could see differently.
+pub fn announced<B: Body>(head: &Parts, body: &B, most: usize) -> Result<(), No> {
+    if most == 0 {
+        return match body.size_hint().lower() == 0 && !head.headers.contains_key(header::EXPECT) {
+            true => Ok(()),
+            false => Err(No::new(Reason::NotUnderstood).because("a body where none belongs")),
+        };
+    }
+    if head.headers.contains_key(header::CONTENT_ENCODING) {
+        let due = "Content-Encoding: identity";
+        return Err(No::named(Reason::UnsupportedMediaType, due));
     }
     if body.size_hint().lower() > most as u64 {
         return Err(No::new(Reason::TooLarge));
     }
+    Ok(())
+}
+
+/// A body, read whole, under the cap and the deadline. `most` is 0 where there must be none.
+pub async fn whole<B>(mut body: B, most: usize, within: Duration) -> Result<Bytes, No>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let over = match most {
+        0 => Reason::NotUnderstood,
+        _ => Reason::TooLarge,
+    };
     let read = async {
         let mut whole = BytesMut::new();
         while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
@@ -211,17 +243,33 @@ where
                 frame.map_err(|_| No::new(Reason::NotUnderstood).because("the body broke off"))?;
             if let Ok(data) = frame.into_data() {
                 if whole.len() + data.len() > most {
-                    return Err(No::new(Reason::TooLarge));
+                    return Err(No::new(over));
                 }
                 whole.extend_from_slice(&data);
             }
         }
-        Ok(whole)
+        Ok(whole.freeze())
     };
-    let whole = tokio::time::timeout(within, read)
+    tokio::time::timeout(within, read)
         .await
-        .map_err(|_| No::new(Reason::NotUnderstood).because("the body took too long"))??;
-    String::from_utf8(whole.into())
+        .map_err(|_| No::new(Reason::NotUnderstood).because("the body took too long"))?
+}
+
+/// Whether the body says that it is a form.
+pub fn is_form(head: &Parts) -> Result<(), No> {
+    let kind = once(&head.headers, &header::CONTENT_TYPE)?.unwrap_or("");
+    let essence = kind.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Ok(())
+    } else {
+        let due = "application/x-www-form-urlencoded";
+        Err(No::named(Reason::UnsupportedMediaType, due))
+    }
+}
+
+/// A form's bytes as the text they must be.
+pub fn text(whole: &Bytes) -> Result<&str, No> {
+    std::str::from_utf8(whole)
         .map_err(|_| No::new(Reason::NotUnderstood).because("the form is not text"))
 }
 
@@ -318,7 +366,8 @@ mod tests {
             ("x-method-override", "PUT"),
             ("x-original-url", "/admin"),
             ("upgrade", "h2c"),
-            ("expect", "100-continue"),
+            ("expect", "200-ok"),
+            ("expect", "100-continue, 100-continue"),
         ] {
             assert!(
                 unambiguous(&head(|b| b.header(name, value))).is_err(),

@@ -2,22 +2,25 @@
 //! upstream, judged windows. The one place that knows every stage.
 
 mod caller;
+mod enter;
+mod questions;
 mod renew;
+mod reply;
 mod rest;
 mod state;
 
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chartward_rules::decide::{self, Facts, Permit, Sealer, UpstreamHead, Verdict, decide};
-use chartward_rules::fhir::interaction::{Interaction, Request as Asked, Takes, understand};
-use chartward_rules::fhir::search::{self, Search};
-use chartward_rules::fhir::target;
+use chartward_rules::fhir::interaction::Interaction;
 use chartward_rules::record::Call;
-use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
-use chartward_rules::subject::Subject;
+use chartward_rules::refusal::{No, Reason};
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::gate::{Body, Stream};
@@ -30,11 +33,17 @@ use crate::base::journal::{Journal, Recorder};
 use crate::base::live::Live;
 use crate::base::metrics::{Metrics, Outcome};
 use renew::Renewal;
+use reply::{Answer, Refused};
 use rest::{Guard, Rest, of_fault};
 use state::View;
 
 pub use caller::Caller;
 pub use state::{Service, State};
+
+/// Rounds of questions for one request (D26).
+const ROUNDS: usize = 3;
+/// How often a core that ends looks whether what it began has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What all cores share.
 pub struct Pipeline {
@@ -57,6 +66,8 @@ pub struct Core {
     /// Of the version that the last request found. The lock is this core's own.
     view: Mutex<Arc<View>>,
     ids: head_stage::Ids,
+    /// Requests that go on though their caller may have left.
+    detached: AtomicUsize,
 }
 
 impl Core {
@@ -86,6 +97,7 @@ impl Handler for Pipeline {
             recorder,
             view: Mutex::new(Arc::new(view)),
             ids: head_stage::Ids::new(),
+            detached: AtomicUsize::new(0),
         })
     }
 
@@ -93,7 +105,11 @@ impl Handler for Pipeline {
         Caller::new(peer)
     }
 
-    async fn finish(_core: Arc<Core>) {
+    async fn finish(core: Arc<Core>) {
+        // writes whose callers left run to their end
+        while core.detached.load(Ordering::Relaxed) > 0 {
+            sleep(LOOK).await;
+        }
         // the notes of requests that just ended are handed over by the recorder's own task
         for _ in 0..8 {
             tokio::task::yield_now().await;
@@ -112,27 +128,26 @@ impl Handler for Pipeline {
             node: core.shared.node.clone(),
             arrived: now(),
             ip: caller.peer.address.ip(),
-            user_agent: user_agent(&head.headers),
+            user_agent: enter::user_agent(&head.headers),
             subject: None,
             action: None,
             purpose: None,
             pack: None,
         });
-        let is_head = head.method == Method::HEAD;
         let is_last = head_stage::ends_connection(&head);
-        let view = core.view();
         let mut exchange = Exchange {
-            core: &core,
-            view: &view,
-            caller: &caller,
+            view: core.view(),
+            core,
             began,
-            service: None,
+            place: None,
             interaction: None,
-            is_head,
+            is_head: head.method == Method::HEAD,
+            caller: None,
         };
-        let mut response = match exchange.run(head, body, call).await {
-            Ok(answer) => answer.into_response(is_head),
-            Err(refused) => exchange.refuse(refused, is_head).await,
+        let mut response = match exchange.enter(&caller, head, body, call).await {
+            Err(refused) => exchange.refuse(refused).await,
+            Ok(entered) if entered.interaction.is_unsafe() => detached(exchange, entered).await,
+            Ok(entered) => exchange.serve(entered).await,
         };
         if is_last {
             response
@@ -143,145 +158,116 @@ impl Handler for Pipeline {
     }
 }
 
-/// A refusal on its way, with the call that it answers.
-struct Refused {
-    no: No,
-    call: Arc<Call>,
-}
-
-/// An answer whose first window is released.
-struct Answer {
-    head: AnswerHead,
-    body: Body,
-    length: Option<usize>,
-    request_id: Box<str>,
+/// A request that is understood, and whose body is read.
+struct Entered {
+    /// The place of its service.
+    place: usize,
+    interaction: Arc<Interaction>,
+    call: Box<Call>,
+    /// `X-Purpose-Of-Use`
+    purpose: Option<Box<str>>,
+    /// The caller's headers that go upstream.
+    passing: Vec<(HeaderName, HeaderValue)>,
+    /// Decides it anew after a reload.
+    renewal: Option<Box<Renewal>>,
 }
 
 /// One request on its way.
-struct Exchange<'c> {
-    core: &'c Arc<Core>,
+struct Exchange {
+    core: Arc<Core>,
     /// What the whole request is served under.
-    view: &'c Arc<View>,
-    caller: &'c Arc<Caller>,
+    view: Arc<View>,
     began: Instant,
-    service: Option<&'c Service>,
-    interaction: Option<Interaction>,
+    /// The place of its service, once known.
+    place: Option<usize>,
+    interaction: Option<Arc<Interaction>>,
     /// Only the head is asked for.
     is_head: bool,
+    /// Closed where the caller left and the request goes on without him.
+    caller: Option<oneshot::Sender<()>>,
 }
 
-impl<'c> Exchange<'c> {
-    async fn run(
-        &mut self,
-        head: http::request::Parts,
-        body: Incoming,
-        mut call: Box<Call>,
-    ) -> Result<Answer, Refused> {
-        macro_rules! or_refuse {
-            ($result:expr) => {
-                match $result {
-                    Ok(value) => value,
-                    Err(no) => {
-                        return Err(Refused {
-                            no,
-                            call: Arc::from(*call),
-                        })
-                    }
-                }
-            };
+/// Runs what may change something to its true outcome, whether or not the caller stays.
+async fn detached(mut exchange: Exchange, entered: Entered) -> Response<Body> {
+    let (stays, _here) = oneshot::channel();
+    exchange.caller = Some(stays);
+    let core = exchange.core.clone();
+    core.detached.fetch_add(1, Ordering::Relaxed);
+    let ends = Ends(core);
+    let task = tokio::spawn(async move {
+        let _ends = ends;
+        exchange.serve(entered).await
+    });
+    match task.await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            // as without the task: this connection ends
+            Ok(panic) => resume_unwind(panic),
+            // the runtime is gone, and this connection with it
+            Err(_) => Response::new(Body::Empty),
+        },
+    }
+}
+
+/// Counts a detached request until it ends.
+struct Ends(Arc<Core>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.detached.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Exchange {
+    /// Decision, record, upstream, judged windows.
+    async fn serve(&self, entered: Entered) -> Response<Body> {
+        match self.try_serve(entered).await {
+            Ok(answer) => self.reply(answer),
+            Err(refused) => self.refuse(refused).await,
         }
-        // the head: one reading, one service
-        or_refuse!(head_stage::unambiguous(&head));
-        let (place, service, below) = or_refuse!(
-            self.view
-                .route(head.uri.path())
-                .ok_or_else(|| No::new(Reason::NotUnderstood).because("no service has this path"))
-        );
-        self.service = Some(service);
-
-        // the caller
-        let subject = or_refuse!(
-            self.caller
-                .subject(&self.view.version, service, &head.headers, below)
-                .await
-        );
-        call.subject = Some(subject.clone());
-
-        // the interaction: the same reading is decided on and sent
-        or_refuse!(head_stage::acceptable(&head));
-        let method = head.method.as_str();
-        let form = if Interaction::takes(method, below) == Takes::Form {
-            let limits = &self.view.version.limits;
-            Some(or_refuse!(
-                head_stage::form(&head, body, limits.body_bytes, limits.body).await
-            ))
-        } else {
-            None
-        };
-        let query = head.uri.query().unwrap_or("");
-        let asked = Asked {
-            form: form.as_deref(),
-            ..Asked::new(method, below, query)
-        };
-        let mut interaction = or_refuse!(understand(asked));
-        call.action = Some(interaction.action());
-        if let Interaction::Search(search) = &mut interaction {
-            or_refuse!(self.resume(service, &subject, search));
-        }
-        self.interaction = Some(interaction.clone());
-        let purpose = or_refuse!(head_stage::once(&head.headers, &head_stage::PURPOSE));
-
-        // the decision
-        let sealer = |call: &Call| sealer(self.core, &service.name, call, &interaction);
-        let permit = match decide(
-            &service.program,
-            &service.rules,
-            &interaction,
-            call,
-            purpose,
-            &Facts::none(),
-            sealer,
-        ) {
-            Verdict::Permit(permit) => permit,
-            Verdict::Answer(answer) => return self.answer(answer).await,
-            Verdict::Ask(asked) => {
-                return Err(Refused {
-                    no: No::new(Reason::FactsUnavailable),
-                    call: Arc::from(*asked.into_call()),
-                });
-            }
-            Verdict::Refuse(no, call) => {
-                return Err(Refused {
-                    no,
-                    call: Arc::from(*call),
-                });
-            }
-        };
-
-        // record, upstream, judged windows
-        self.forward(place, service, *permit, &head.headers).await
     }
 
-    /// Opens a page handle: the search it goes on with is decided anew, as its first page was.
-    fn resume(&self, service: &Service, subject: &Subject, search: &mut Search) -> Result<(), No> {
-        let Some(handle) = search.page.take() else {
-            return Ok(());
+    async fn try_serve(&self, entered: Entered) -> Result<Answer, Refused> {
+        let Entered {
+            place,
+            interaction,
+            mut call,
+            purpose,
+            passing,
+            mut renewal,
+        } = entered;
+        let Some(service) = self.view.version.services.get(place) else {
+            return Err(Refused::new(No::new(Reason::NotUnderstood), call));
         };
-        let position = self
-            .core
-            .shared
-            .pages
-            .open(&service.name, subject, &handle, now())?;
-        let resource = search.resource;
-        if chartward_rules::fhir::tables::r4().name(resource) != position.resource {
-            return Err(
-                No::named(Reason::NotUnderstood, "_page").because("a handle of another type")
-            );
+        let mut facts = Facts::none();
+        for round in 0..=ROUNDS {
+            let sealer =
+                |call: &Call, of: &Interaction| sealer(&self.core, &service.name, call, of);
+            let purpose = purpose.as_deref();
+            let (program, rules) = (&service.program, &service.rules);
+            match decide(program, rules, &interaction, call, purpose, &facts, sealer) {
+                Verdict::Permit(permit) => {
+                    let renewal = renewal.take();
+                    let forwarded = self.forward(place, *permit, passing, &interaction, renewal);
+                    return forwarded.await;
+                }
+                Verdict::Answer(answer) => return self.answer(answer).await,
+                Verdict::Refuse(no, call) => return Err(Refused::new(no, call)),
+                Verdict::Ask(asked) => {
+                    let learned = if round < ROUNDS {
+                        self.ask(place, round == 0, &asked, &passing, &mut facts)
+                            .await
+                    } else {
+                        Err(No::new(Reason::FactsUnavailable).because("too many questions"))
+                    };
+                    call = asked.into_call();
+                    if let Err(no) = learned {
+                        return Err(Refused::new(no, call));
+                    }
+                }
+            }
         }
-        *search = Search::understand(resource, target::pairs(&position.query)?, false)?;
-        search.position = Some(position.upstream);
-        search.purpose = Some(position.purpose);
-        Ok(())
+        Err(Refused::new(No::new(Reason::FactsUnavailable), call))
     }
 
     /// An answer of the gateway's own.
@@ -311,32 +297,47 @@ impl<'c> Exchange<'c> {
     async fn forward(
         &self,
         place: usize,
-        service: &Service,
         permit: Permit,
-        headers: &http::HeaderMap,
+        passing: Vec<(HeaderName, HeaderValue)>,
+        interaction: &Interaction,
+        renewal: Option<Box<Renewal>>,
     ) -> Result<Answer, Refused> {
         let recorder = &self.core.recorder;
-        recorder.note(permit.attempt(now()));
         let call = permit.call().clone();
         let refuse = |no| Refused {
             no,
             call: call.clone(),
         };
-        let unwritten = |_| refuse(No::new(Reason::JournalUnavailable));
-        let (outbound, mut judge) = permit.open(None).map_err(unwritten)?;
+        let unwritten = || refuse(No::new(Reason::JournalUnavailable));
+        let attempt = permit.attempt(now());
+        let receipt = if interaction.is_unsafe() {
+            // what may change something isn't begun without its record
+            Some(recorder.commit(attempt).await.map_err(|_| unwritten())?)
+        } else {
+            recorder.note(attempt);
+            None
+        };
+        let (outbound, mut judge) = permit.open(receipt).map_err(|_| unwritten())?;
+        let value = |text: &str| HeaderValue::try_from(text).ok();
         let ask = Ask {
-            method: if outbound.method() == "POST" {
-                Method::POST
-            } else {
-                Method::GET
-            },
+            method: Method::from_bytes(outbound.method().as_bytes()).unwrap_or_default(),
             path_and_query: outbound.target().to_owned(),
             content_type: outbound.content_type(),
             body: outbound.body().clone(),
-            headers: head_stage::passed_on(headers, &call.request_id),
+            headers: passing,
             search: outbound.strict(),
-            ..Ask::default()
+            representation: outbound.representation(),
+            if_match: outbound.if_match().and_then(value),
+            if_none_exist: outbound.if_none_exist().and_then(value),
         };
+        // a condition that can't be sent must not be dropped
+        let conditions = [
+            outbound.if_match().is_some() == ask.if_match.is_some(),
+            outbound.if_none_exist().is_some() == ask.if_none_exist.is_some(),
+        ];
+        if conditions.contains(&false) {
+            return Err(refuse(No::new(Reason::NotUnderstood).because("condition")));
+        }
         let Some(pool) = self.view.pool(place) else {
             return Err(refuse(No::new(Reason::UpstreamUnavailable)));
         };
@@ -354,9 +355,9 @@ impl<'c> Exchange<'c> {
         let head = UpstreamHead {
             status,
             json: answer.is_json(),
-            location: None,
-            etag: None,
-            last_modified: None,
+            location: answer.location(),
+            etag: answer.etag(),
+            last_modified: answer.last_modified(),
         };
         if let Err(no) = judge.head(head) {
             guard.disarm();
@@ -369,7 +370,7 @@ impl<'c> Exchange<'c> {
             core: self.core.clone(),
             judge,
             upstream: answer.body,
-            renewal: Renewal::of(self, service, headers),
+            renewal,
             refused: None,
             guard,
         };
@@ -378,8 +379,12 @@ impl<'c> Exchange<'c> {
                 let (Some(head), released) = window else {
                     return Err(refuse(No::new(Reason::UpstreamInvalid)));
                 };
+                rest.guard.status = head.status;
                 let length = last.then_some(released.len());
-                let body = if last {
+                let body = if last && self.caller_left() {
+                    // what is dropped with the guard says so
+                    Body::Empty
+                } else if last {
                     rest.complete();
                     Body::Once(Some(released))
                 } else if self.is_head {
@@ -407,69 +412,9 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    /// The one place where refusals become responses.
-    async fn refuse(&self, refused: Refused, is_head: bool) -> Response<Body> {
-        let Refused { no, call } = refused;
-        let shared = &self.core.shared;
-        let reason = no.reason;
-        let refusal = Refusal::new(no, call.clone());
-        let recorded = match self.core.recorder.commit(refusal.entry()).await {
-            Ok(receipt) => refusal.answer(receipt).ok(),
-            Err(_) => None,
-        };
-        shared.metrics.refused(if recorded.is_some() {
-            reason
-        } else {
-            Reason::JournalUnavailable
-        });
-        self.finished(Outcome::Refused);
-        let (head, released) = recorded.unwrap_or_else(|| Refusal::unrecorded(call.clone()));
-        if reason == Reason::NotFound {
-            wait_for_tick(self.began, self.view.version.quantum).await;
-        }
-        let length = Some(released.len());
-        let answer = Answer {
-            head,
-            body: Body::Once(Some(released)),
-            length,
-            request_id: call.request_id.clone(),
-        };
-        answer.into_response(is_head)
-    }
-
-    fn finished(&self, outcome: Outcome) {
-        let metrics = &self.core.shared.metrics;
-        if let Some(service) = self.service {
-            service.metrics.count(self.interaction.as_ref(), outcome);
-        }
-        metrics
-            .request_seconds
-            .observe(self.began.elapsed().as_secs_f64());
-    }
-}
-
-impl Answer {
-    fn into_response(self, is_head: bool) -> Response<Body> {
-        let mut response = Response::new(if is_head { Body::Empty } else { self.body });
-        *response.status_mut() = http::StatusCode::from_u16(self.head.status).unwrap_or_default();
-        let headers = response.headers_mut();
-        for (name, value) in &self.head.headers {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.append(HeaderName::from_static(name), value);
-            }
-        }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
-        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
-            headers.insert(head_stage::REQUEST_ID, id);
-        }
-        if let (true, Some(length)) = (is_head, self.length) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        response
+    /// Whether a detached request's caller left.
+    fn caller_left(&self) -> bool {
+        self.caller.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 }
 
@@ -478,30 +423,12 @@ fn sealer(core: &Arc<Core>, service: &Arc<str>, call: &Call, interaction: &Inter
     let (core, service) = (core.clone(), service.clone());
     let subject = call.subject.clone();
     let purpose: Box<str> = call.purpose.as_deref().unwrap_or("").into();
-    let (resource, query) = match interaction {
-        Interaction::Search(search) => (search.resource, search::write(search)),
-        _ => return Arc::new(|_| String::new()),
-    };
-    let name = chartward_rules::fhir::tables::r4().name(resource);
+    let (place, query) = (interaction.place(), interaction.query());
     Arc::new(move |upstream| {
-        let position = Position::new(name, &query, upstream, &purpose, now());
+        let position = Position::new(&place, &query, upstream, &purpose, now());
         let subject = subject.as_deref();
         subject
             .and_then(|s| core.shared.pages.seal(&service, s, &position))
             .unwrap_or_default()
     })
-}
-
-fn user_agent(headers: &http::HeaderMap) -> Option<Box<str>> {
-    let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
-    Some(text.get(..text.len().min(200))?.into())
-}
-
-/// D15: the time of a "not found" doesn't tell why.
-async fn wait_for_tick(began: Instant, quantum: Duration) {
-    let nanos = quantum.as_nanos().max(1);
-    let passed = began.elapsed().as_nanos();
-    let ticks = passed / nanos + 1;
-    let wait = ticks * nanos - passed;
-    sleep(Duration::from_nanos(u64::try_from(wait).unwrap_or(0))).await;
 }

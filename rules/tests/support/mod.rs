@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use chartward_rules::decide::{Facts, Held, Service, Turn, UpstreamHead, Verdict, decide};
-use chartward_rules::fhir::interaction::{Request, understand};
+use chartward_rules::fhir::interaction::{Interaction, Request, understand};
 use chartward_rules::pack::Program;
 use chartward_rules::proof::{Mint, Raw};
 use chartward_rules::record::{Call, Time};
@@ -97,7 +97,7 @@ pub fn ask_bytes(
         row_max: 32 << 20,
         window: 256 << 10,
     };
-    let seal = |_: &Call| -> chartward_rules::decide::Sealer {
+    let seal = |_: &Call, _: &Interaction| -> chartward_rules::decide::Sealer {
         Arc::new(|position: &str| format!("[{position}]"))
     };
     let permit = match decide(

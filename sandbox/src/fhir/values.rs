@@ -43,11 +43,7 @@ pub(crate) struct Text {
 impl Values {
     /// The values of `param` in `resource`.
     pub(crate) fn of(resource: &Value, param: &Param) -> Self {
-        let found: Vec<&Value> = param
-            .paths
-            .split('+')
-            .flat_map(|path| at(resource, path))
-            .collect();
+        let found = found(resource, param);
         match param.kind {
             Kind::Token => Self::Token(found.iter().flat_map(|value| tokens(value)).collect()),
             Kind::Reference => {
@@ -98,6 +94,12 @@ impl Text {
             folded: fold(exact).into(),
         }
     }
+}
+
+/// The elements of `resource` that `param` looks at.
+pub(crate) fn found<'a>(resource: &'a Value, param: &Param) -> Vec<&'a Value> {
+    let paths = param.paths.split('+');
+    paths.flat_map(|path| at(resource, path)).collect()
 }
 
 /// Lower case, without the accents of Latin-1.

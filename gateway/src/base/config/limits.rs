@@ -26,6 +26,8 @@ pub struct Limits {
     pub url_bytes: usize,
     /// The request's body. 4 MiB.
     pub body_bytes: usize,
+    /// The body of a batch or transaction. 16 MiB.
+    pub bundle_bytes: usize,
     /// One resource of an answer. 32 MiB.
     pub row_bytes: usize,
     /// An access token. 8 KiB.
@@ -49,6 +51,7 @@ impl Default for Limits {
             header_bytes: 32 << 10,
             url_bytes: 8 << 10,
             body_bytes: 4 << 20,
+            bundle_bytes: 16 << 20,
             row_bytes: 32 << 20,
             token_bytes: 8 << 10,
             upstream_connect: Duration::from_secs(5),
@@ -83,6 +86,7 @@ impl Limits {
         let header_bytes = bytes("header_bytes", 1 << 10..=1 << 20, usual.header_bytes);
         let url_bytes = bytes("url_bytes", 256..=64 << 10, usual.url_bytes);
         let body_bytes = bytes("body_bytes", 1 << 10..=1 << 30, usual.body_bytes);
+        let bundle_bytes = bytes("bundle_bytes", 1 << 10..=1 << 30, usual.bundle_bytes);
         let row_bytes = bytes("row_bytes", 1 << 10..=1 << 30, usual.row_bytes);
         let token_bytes = bytes("token_bytes", 256..=64 << 10, usual.token_bytes);
         if token_bytes > header_bytes {
@@ -100,6 +104,7 @@ impl Limits {
             header_bytes,
             url_bytes,
             body_bytes,
+            bundle_bytes,
             row_bytes,
             token_bytes,
             upstream_connect,

@@ -11,14 +11,14 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::super::http as head_stage;
 use super::state::View;
-use super::{Caller, Core, Exchange, Service, sealer};
+use super::{Caller, Core, Service, sealer};
 
 /// What deciding a request once more needs.
 pub(super) struct Renewal {
     view: Arc<View>,
     caller: Arc<Caller>,
     service: Arc<str>,
-    interaction: Interaction,
+    interaction: Arc<Interaction>,
     authorization: Option<HeaderValue>,
     purpose: Option<Box<str>>,
 }
@@ -26,26 +26,19 @@ pub(super) struct Renewal {
 impl Renewal {
     /// `None` where a second decision would be no truth about the first: a write is done.
     pub(super) fn of(
-        exchange: &Exchange<'_>,
+        view: &Arc<View>,
+        caller: &Arc<Caller>,
         service: &Service,
+        interaction: &Arc<Interaction>,
         headers: &HeaderMap,
     ) -> Option<Box<Self>> {
-        let interaction = exchange.interaction.clone()?;
-        let reads = matches!(
-            interaction,
-            Interaction::Read { .. }
-                | Interaction::VRead { .. }
-                | Interaction::History(_)
-                | Interaction::Search(_)
-                | Interaction::SystemSearch(_)
-        );
-        reads.then(|| {
+        (!interaction.is_unsafe()).then(|| {
             let purpose = headers.get(&head_stage::PURPOSE);
             Box::new(Self {
-                view: exchange.view.clone(),
-                caller: exchange.caller.clone(),
+                view: view.clone(),
+                caller: caller.clone(),
                 service: service.name.clone(),
-                interaction,
+                interaction: interaction.clone(),
                 authorization: headers.get(header::AUTHORIZATION).cloned(),
                 purpose: purpose.and_then(|p| p.to_str().ok()).map(Box::from),
             })
@@ -81,7 +74,7 @@ impl Renewal {
             Err(no) => return Err((no, call.into())),
         }
         (call.purpose, call.pack) = (None, None);
-        let sealer = |call: &Call| sealer(core, &service.name, call, &self.interaction);
+        let sealer = |call: &Call, of: &Interaction| sealer(core, &service.name, call, of);
         let verdict = decide(
             &service.program,
             &service.rules,

@@ -130,20 +130,25 @@ pub(super) struct Guard {
     call: Arc<Call>,
     began: Instant,
     service: Option<Arc<ServiceMetrics>>,
-    interaction: Option<Interaction>,
+    interaction: Option<Arc<Interaction>>,
+    /// What the caller was or is to be told.
+    pub(super) status: u16,
     pub(super) upstream: Option<u16>,
     pub(super) bytes: u64,
     pub(super) ended: bool,
 }
 
 impl Guard {
-    pub(super) fn new(exchange: &Exchange<'_>, call: &Arc<Call>) -> Self {
+    pub(super) fn new(exchange: &Exchange, call: &Arc<Call>) -> Self {
+        let services = &exchange.view.version.services;
+        let service = exchange.place.and_then(|place| services.get(place));
         Self {
             core: exchange.core.clone(),
             call: call.clone(),
             began: exchange.began,
-            service: exchange.service.map(|s| s.metrics.clone()),
+            service: service.map(|s| s.metrics.clone()),
             interaction: exchange.interaction.clone(),
+            status: 200,
             upstream: None,
             bytes: 0,
             ended: false,
@@ -159,10 +164,17 @@ impl Guard {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let closing = record::closing(&self.call, now(), word, 200, self.upstream, self.bytes);
+        let closing = record::closing(
+            &self.call,
+            now(),
+            word,
+            self.status,
+            self.upstream,
+            self.bytes,
+        );
         self.core.recorder.note(Entry::own(closing));
         if let Some(service) = &self.service {
-            service.count(self.interaction.as_ref(), outcome);
+            service.count(self.interaction.as_deref(), outcome);
         }
         self.core
             .shared

@@ -5,18 +5,30 @@
 //! on and from which the request that is sent is written anew. **Never here:** a row of the
 //! upstream, or who asks.
 
+mod body;
+mod conditions;
+mod entries;
+mod paging;
+mod patch;
+mod place;
+mod shape;
+mod system;
+#[cfg(test)]
+mod tests;
 mod understand;
 
 pub use understand::understand;
 
-use bytes::Bytes;
 use std::fmt;
 
-use super::search::{self, Search};
+use bytes::Bytes;
+
+use super::search::Search;
 use super::tables::{TypeId, r4};
 use crate::pack::Can;
 use crate::record::Action;
-use crate::refusal::No;
+use crate::refusal::{No, Reason};
+use place::Place;
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -205,7 +217,7 @@ pub struct Bundle {
 pub struct Entry {
     /// `fullUrl`, as sent.
     pub full_url: Option<Box<str>>,
-    /// Never a Bundle, never an `OPTIONS`.
+    /// Never a Bundle, an `OPTIONS`, `metadata` or a page's handle. In a transaction always `Ok`.
     pub asks: Result<Interaction, No>,
 }
 
@@ -260,13 +272,10 @@ pub enum Takes {
 }
 
 impl Interaction {
-    /// What the body is that a method and a path come with.
+    /// What the body is that a method and a path come with, by these alone. A path that isn't
+    /// understood takes nothing.
     pub fn takes(method: &str, path: &str) -> Takes {
-        if method == "POST" && path.ends_with("/_search") {
-            Takes::Form
-        } else {
-            Takes::Nothing
-        }
+        Place::of(path).map_or(Takes::Nothing, |place| place.takes(method))
     }
 
     /// Whether it may change something upstream.
@@ -324,37 +333,64 @@ impl Interaction {
 
     /// The record's words for it.
     pub fn action(&self) -> Action {
-        let (resource, id, query) = match self {
-            Self::Capabilities | Self::Options { .. } | Self::Bundle(_) => (None, None, None),
-            Self::Read { resource, id } | Self::VRead { resource, id, .. } => {
-                (Some(*resource), Some(id.clone()), None)
-            }
-            Self::History(history) => match &history.level {
-                Level::System => (None, None, None),
-                Level::Type(resource) => (Some(*resource), None, None),
-                Level::Instance(resource, id) => (Some(*resource), Some(id.clone()), None),
-            },
-            Self::Search(search) => {
-                let query = search::write(search);
-                (Some(search.resource), None, Some(query.into()))
-            }
-            Self::SystemSearch(_) => (None, None, None),
-            Self::Create(create) => (Some(create.resource), None, None),
-            Self::Update(Update { resource, aim, .. })
-            | Self::Patch(Patch { resource, aim, .. })
-            | Self::Delete(Delete { resource, aim, .. }) => match aim {
-                Aim::Id(id) => (Some(*resource), Some(id.clone()), None),
-                Aim::Found(search) => {
-                    let query = search::write(search);
-                    (Some(*resource), None, Some(query.into()))
-                }
-            },
+        let (resource, id) = self.aim();
+        let version = match self {
+            Self::VRead { version, .. } => Some(version.clone()),
+            _ => None,
+        };
+        let entries = match self {
+            Self::Bundle(bundle) => bundle.entries.iter().map(Entry::action).collect(),
+            _ => Vec::new(),
         };
         Action {
             interaction: self.word(),
+            within: match self {
+                Self::Search(Search { within, .. }) => within
+                    .as_ref()
+                    .map(|(t, id)| format!("{}/{id}", r4().name(*t)).into()),
+                _ => None,
+            },
             resource: resource.map(|r| r4().name(r)),
-            id,
-            query,
+            id: id.map(Box::from),
+            version,
+            query: Some(self.query())
+                .filter(|query| !query.is_empty() || matches!(self, Self::Search(_)))
+                .map(Into::into),
+            entries,
+        }
+    }
+
+    /// The type and the id that it names.
+    fn aim(&self) -> (Option<TypeId>, Option<&str>) {
+        match self {
+            Self::Capabilities | Self::Options { .. } | Self::Bundle(_) | Self::SystemSearch(_) => {
+                (None, None)
+            }
+            Self::Read { resource, id } | Self::VRead { resource, id, .. } => {
+                (Some(*resource), Some(id))
+            }
+            Self::History(history) => match &history.level {
+                Level::System => (None, None),
+                Level::Type(resource) => (Some(*resource), None),
+                Level::Instance(resource, id) => (Some(*resource), Some(id)),
+            },
+            Self::Search(search) => (Some(search.resource), None),
+            Self::Create(create) => (Some(create.resource), None),
+            Self::Update(Update { resource, aim, .. })
+            | Self::Patch(Patch { resource, aim, .. })
+            | Self::Delete(Delete { resource, aim, .. }) => match aim {
+                Aim::Id(id) => (Some(*resource), Some(id)),
+                Aim::Found(_) => (Some(*resource), None),
+            },
+        }
+    }
+}
+
+impl Entry {
+    fn action(&self) -> Result<Action, Reason> {
+        match &self.asks {
+            Ok(interaction) => Ok(interaction.action()),
+            Err(no) => Err(no.reason),
         }
     }
 }

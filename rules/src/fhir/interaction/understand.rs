@@ -1,154 +1,161 @@
 //! From a head and a body to an interaction.
 
-use super::{Interaction, Request};
-use crate::fhir::search::{self, Search};
-use crate::fhir::tables::{TypeId, r4};
+use super::place::Place;
+use super::{
+    Aim, Create, Delete, Interaction, Patch, Request, Takes, Update, body, conditions, entries,
+    system,
+};
+use crate::fhir::search::Search;
+use crate::fhir::tables::TypeId;
 use crate::fhir::target;
 use crate::refusal::{No, Reason};
 
 /// Understands a request, or says what about it isn't.
 pub fn understand(request: Request<'_>) -> Result<Interaction, No> {
-    let segments = target::segments(request.path)?;
-    let unsupported = |what: &str| Err(No::named(Reason::NotSupported, what));
-    let not_understood = || Err(No::new(Reason::NotUnderstood).because("method and path"));
-    let reads = matches!(request.method, "GET" | "HEAD");
-    match (segments.as_slice(), reads) {
-        (["metadata"], true) => {
-            plain(request.query)?;
+    let place = Place::of(request.path)?;
+    let method = request.method;
+    if !place.has(method) {
+        return Err(No::new(Reason::NotUnderstood).because("method and path"));
+    }
+    let is_odd = match place.takes(method) {
+        Takes::Nothing => request.form.is_some() || request.body.is_some_and(|b| !b.is_empty()),
+        Takes::Form => request.body.is_some_and(|b| !b.is_empty()),
+        Takes::Resource(..) | Takes::Bundle => request.form.is_some(),
+    };
+    if is_odd {
+        return Err(No::new(Reason::NotUnderstood).because("a body where none is due"));
+    }
+    if method == "OPTIONS" {
+        conditions::unconditional(&request)?;
+        conditions::plain(request.query)?;
+        return Ok(Interaction::Options {
+            allow: place.allow(),
+        });
+    }
+    match place {
+        Place::Base if method == "POST" => {
+            conditions::unconditional(&request)?;
+            conditions::plain(request.query)?;
+            entries::understand(&request).map(Interaction::Bundle)
+        }
+        Place::Base | Place::SystemSearch => {
+            conditions::unconditional(&request)?;
+            let (pairs, form) = asked(&request)?;
+            system::understand(pairs, form).map(Interaction::SystemSearch)
+        }
+        Place::Metadata => {
+            conditions::unconditional(&request)?;
+            conditions::plain(request.query)?;
             Ok(Interaction::Capabilities)
         }
-        ([], true) => unsupported("system search"),
-        (["_history"] | [_, "_history"] | [_, _, "_history"], true) => unsupported("history"),
-        ([_, _, "_history", _], true) => unsupported("vread"),
-        (segments, _) if segments.last().is_some_and(|s| s.starts_with('$')) => {
-            unsupported("operation")
+        Place::History(level) => {
+            conditions::unconditional(&request)?;
+            conditions::history(level, request.query).map(Interaction::History)
         }
-        ([name], true) => {
-            let pairs = target::pairs(request.query)?;
-            Ok(Interaction::Search(Search::understand(
-                known(name)?,
-                pairs,
-                false,
-            )?))
-        }
-        ([name, "_search"], false) if request.method == "POST" => {
-            let resource = known(name)?;
-            let mut pairs = target::pairs(request.query)?;
-            pairs.extend(target::pairs(request.form.unwrap_or(""))?);
-            Ok(Interaction::Search(Search::understand(
-                resource, pairs, true,
-            )?))
-        }
-        ([name, id], true) if target::is_id(id) => {
-            let resource = known(name)?;
-            plain(request.query)?;
-            Ok(Interaction::Read {
+        Place::Version(resource, id, version) => {
+            conditions::unconditional(&request)?;
+            conditions::plain(request.query)?;
+            Ok(Interaction::VRead {
                 resource,
-                id: (*id).into(),
+                id: id.into(),
+                version: version.into(),
             })
         }
-        ([name, id, inner], true) if target::is_id(id) && r4().resource(inner).is_some() => {
-            known(name)?;
-            unsupported("compartment search")
+        Place::TypeSearch(resource) => search(&request, resource, None),
+        Place::Compartment(within, resource) | Place::CompartmentSearch(within, resource) => {
+            search(&request, resource, Some(within))
         }
-        _ => not_understood(),
-    }
-}
-
-fn known(name: &str) -> Result<TypeId, No> {
-    r4().resource(name)
-        .ok_or_else(|| No::new(Reason::NotUnderstood).because("no such type"))
-}
-
-/// A query that asks for nothing but JSON.
-fn plain(query: &str) -> Result<(), No> {
-    for (name, value) in target::pairs(query)? {
-        match name.as_str() {
-            "_format" => search::format(&value)?,
-            "_pretty" => {}
-            "_summary" | "_elements" => return Err(No::named(Reason::NotSupported, name)),
+        Place::Type(resource) => match method {
+            "GET" | "HEAD" => search(&request, resource, None),
+            "POST" => create(&request, resource),
             _ => {
-                let name: String = name.chars().take(64).collect();
-                return Err(No::named(Reason::NotUnderstood, name));
+                let aim = conditions::found(request.query, resource)?;
+                write(&request, resource, aim)
             }
-        }
+        },
+        Place::Instance(resource, id) => match method {
+            "GET" | "HEAD" => {
+                conditions::unconditional(&request)?;
+                conditions::plain(request.query)?;
+                let id = id.into();
+                Ok(Interaction::Read { resource, id })
+            }
+            _ => {
+                conditions::plain(request.query)?;
+                write(&request, resource, Aim::Id(id.into()))
+            }
+        },
     }
-    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The pairs of the query and, after them, of the form.
+fn asked(request: &Request<'_>) -> Result<(Vec<(String, String)>, bool), No> {
+    let form = request.method == "POST";
+    let mut pairs = target::pairs(request.query)?;
+    pairs.extend(target::pairs(request.form.unwrap_or(""))?);
+    Ok((pairs, form))
+}
 
-    fn ask(method: &str, target: &str) -> Result<Interaction, Reason> {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        understand(Request {
-            form: Some("name=x").filter(|_| method == "POST"),
-            ..Request::new(method, path, query)
-        })
-        .map_err(|no| no.reason)
+fn search(
+    request: &Request<'_>,
+    resource: TypeId,
+    within: Option<(TypeId, &str)>,
+) -> Result<Interaction, No> {
+    conditions::unconditional(request)?;
+    let (pairs, form) = asked(request)?;
+    let mut search = Search::understand(resource, pairs, form)?;
+    search.within = within.map(|(outer, id)| (outer, id.into()));
+    Ok(Interaction::Search(search))
+}
+
+fn create(request: &Request<'_>, resource: TypeId) -> Result<Interaction, No> {
+    if request.if_match.is_some() {
+        return Err(No::named(Reason::NotUnderstood, "If-Match"));
     }
+    conditions::plain(request.query)?;
+    let if_none_exist = conditions::if_none_exist(request, resource)?;
+    let (body, _) = body::resource(request, resource)?;
+    Ok(Interaction::Create(Create {
+        resource,
+        body,
+        if_none_exist,
+    }))
+}
 
-    #[test]
-    fn reads_and_searches_are_understood() {
-        assert!(matches!(
-            ask("GET", "/metadata"),
-            Ok(Interaction::Capabilities)
-        ));
-        assert!(matches!(
-            ask("GET", "/Patient/1"),
-            Ok(Interaction::Read { .. })
-        ));
-        assert!(matches!(
-            ask("HEAD", "/Patient/1?_format=json"),
-            Ok(Interaction::Read { .. })
-        ));
-        assert!(matches!(ask("GET", "/Patient"), Ok(Interaction::Search(_))));
-        assert!(matches!(
-            ask("GET", "/Patient?name=a"),
-            Ok(Interaction::Search(_))
-        ));
-        let Ok(Interaction::Search(search)) = ask("POST", "/Patient/_search?gender=male") else {
-            panic!()
-        };
-        assert_eq!(
-            search.pairs().collect::<Vec<_>>(),
-            [("gender", "male"), ("name", "x")]
-        );
-    }
-
-    #[test]
-    fn everything_else_is_refused() {
-        use Reason::*;
-        for (method, target, reason) in [
-            ("GET", "", NotSupported),
-            ("GET", "/?_type=Patient", NotSupported),
-            ("GET", "/_history", NotSupported),
-            ("GET", "/Patient/_history", NotSupported),
-            ("GET", "/Patient/1/_history", NotSupported),
-            ("GET", "/Patient/1/_history/2", NotSupported),
-            ("GET", "/Patient/1/Observation", NotSupported),
-            ("GET", "/Patient/1/$everything", NotSupported),
-            ("POST", "/$graphql", NotSupported),
-            ("GET", "/Patient/_search", NotUnderstood),
-            ("GET", "/patient/1", NotUnderstood),
-            ("GET", "/Nonsense", NotUnderstood),
-            ("GET", "/Patient/1/2/3", NotUnderstood),
-            ("GET", "/Patient/1_2", NotUnderstood),
-            ("GET", "/Patient/1?name=x", NotUnderstood),
-            ("GET", "/Patient/1?_elements=name", NotSupported),
-            ("GET", "/DomainResource/1", NotUnderstood),
-            ("GET", "/metadata/1", NotUnderstood),
-            ("POST", "/Patient", NotUnderstood),
-            ("POST", "", NotUnderstood),
-            ("PUT", "/Patient/1", NotUnderstood),
-            ("PATCH", "/Patient/1", NotUnderstood),
-            ("DELETE", "/Patient/1", NotUnderstood),
-            ("OPTIONS", "/Patient/1", NotUnderstood),
-            ("TRACE", "/Patient/1", NotUnderstood),
-            ("GET", "/.well-known/smart-configuration", NotUnderstood),
-        ] {
-            assert_eq!(ask(method, target).err(), Some(reason), "{method} {target}");
+/// An update, a patch or a delete.
+fn write(request: &Request<'_>, resource: TypeId, aim: Aim) -> Result<Interaction, No> {
+    conditions::no_search(request)?;
+    let if_match = conditions::if_match(request)?;
+    match request.method {
+        "PUT" => {
+            let (body, id) = body::resource(request, resource)?;
+            if let Aim::Id(due) = &aim
+                && id.as_ref() != Some(due)
+            {
+                let no = No::named(Reason::NotUnderstood, "id");
+                return Err(no.because("another id than the target's"));
+            }
+            Ok(Interaction::Update(Update {
+                resource,
+                aim,
+                body,
+                if_match,
+            }))
         }
+        "PATCH" => {
+            let body = body::patch(request, resource)?;
+            Ok(Interaction::Patch(Patch {
+                resource,
+                aim,
+                body,
+                if_match,
+            }))
+        }
+        "DELETE" => Ok(Interaction::Delete(Delete {
+            resource,
+            aim,
+            if_match,
+        })),
+        _ => Err(No::new(Reason::NotUnderstood).because("method and path")),
     }
 }

@@ -9,40 +9,41 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Sealer;
-use super::row::{Judged, RowJudge};
-use crate::fhir::tables::{TypeId, r4};
+use super::UpstreamHead;
+use super::row::odd;
+use crate::decide::Sealer;
+use crate::decide::row::{Judged, RowJudge};
 use crate::mask::row::{is_key, quoted};
 use crate::mask::scan::{self, byte, expect, fault, skip_space, skip_value};
 use crate::mask::{Fault, Stop};
 use crate::record::{self, Row};
+use crate::refusal::{No, Reason};
 
 /// What of the request the Bundle needs.
-pub(super) struct Page {
-    pub(super) base: Arc<str>,
-    pub(super) upstream_path: Arc<str>,
-    pub(super) resource: TypeId,
+pub(in crate::decide) struct Page {
+    pub(in crate::decide) base: Arc<str>,
+    pub(in crate::decide) upstream_path: Arc<str>,
+    /// Where it was asked, below the base: `/Patient`.
+    pub(in crate::decide) place: Box<str>,
     /// The `self` link, as asked.
-    pub(super) link: String,
+    pub(in crate::decide) link: String,
     /// Whether "rows may be withheld" is said.
-    pub(super) notice: bool,
+    pub(in crate::decide) notice: bool,
     /// Whether `total` may be told (D11).
-    pub(super) complete: bool,
+    pub(in crate::decide) complete: bool,
     /// Largest row, bytes.
-    pub(super) row_max: usize,
-    pub(super) seal: Sealer,
+    pub(in crate::decide) row_max: usize,
+    pub(in crate::decide) seal: Sealer,
 }
 
 impl std::fmt::Debug for Page {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Page")
-            .field("resource", &self.resource)
-            .finish_non_exhaustive()
+        f.debug_struct("Page").finish_non_exhaustive()
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Bundle {
+pub(in crate::decide) struct Bundle {
     rows: RowJudge,
     page: Page,
     state: State,
@@ -95,6 +96,15 @@ impl Bundle {
             next: None,
             opened: false,
             entries: false,
+        }
+    }
+
+    /// The upstream's head.
+    pub(super) fn head(head: UpstreamHead<'_>) -> Result<(), No> {
+        match head.status {
+            200 if head.json => Ok(()),
+            400 | 404 | 422 => Err(No::new(Reason::UpstreamRejected)),
+            status => Err(odd(status)),
         }
     }
 
@@ -208,11 +218,7 @@ impl Bundle {
                     at: 0,
                 });
             }
-            let url = format!(
-                "{}/{}?_page={handle}",
-                self.page.base,
-                r4().name(self.page.resource)
-            );
+            let url = format!("{}{}?_page={handle}", self.page.base, self.page.place);
             out.extend_from_slice(br#",{"relation":"next","url":"#);
             record::string(out, &url);
             out.push(b'}');
