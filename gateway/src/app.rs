@@ -36,7 +36,8 @@ use crate::data::identity::{Identity, Place, Settings, SettingsError};
 use crate::data::listen::{self, Listening, listen, listen_on};
 use crate::data::pages::Pages;
 use crate::data::pipeline::{Pipeline, Service, State};
-use crate::data::{tls, upstream::Target};
+use crate::data::tls;
+use crate::data::upstream::{self, Target};
 use reload::{Reloader, Status};
 use sockets::Handed;
 
@@ -168,7 +169,7 @@ impl Plan {
             let all: Vec<String> = errors.iter().map(SettingsError::to_string).collect();
             StartError::Identity(all.join("; "))
         })?;
-        let state = self.state(identity, &metrics)?;
+        let state = self.state(identity, &metrics, control.handle())?;
         let pipeline = Arc::new(Pipeline {
             live: Live::new(state),
             pages,
@@ -224,13 +225,19 @@ impl Plan {
     }
 
     /// All that requests are served under.
-    fn state(&self, identity: Identity, metrics: &Metrics) -> Result<State, StartError> {
+    fn state(
+        &self,
+        identity: Identity,
+        metrics: &Metrics,
+        control: &runtime::Handle,
+    ) -> Result<State, StartError> {
         let config = &self.config;
         let public = config.listen.public_url.text().trim_end_matches('/');
         let parts = config.services.iter().zip(&self.programs);
         let mut services = Vec::new();
         for ((service, program), target) in parts.zip(&self.targets) {
             let name = &service.name.value;
+            upstream::watch(target, metrics, control);
             let lost = || StartError::Other(format!("the service `{name}` was lost"));
             services.push(Service {
                 name: name.as_str().into(),
@@ -475,6 +482,21 @@ fn register(
             Ok(())
         } else {
             Err(names.join(", "))
+        }
+    });
+    // other services, and other gateways' callers, are no better off if this one isn't ready
+    let of_upstreams = pipeline.clone();
+    readiness.mention("upstream", move || {
+        let state = of_upstreams.live.now();
+        let down = state.services.iter().filter_map(|service| {
+            let (all, up) = service.target.standing();
+            (up == 0).then(|| format!("none of {all} of `{}` is up", service.name))
+        });
+        let down: Vec<String> = down.collect();
+        if down.is_empty() {
+            Ok(())
+        } else {
+            Err(down.join(", "))
         }
     });
     let of_figures = pipeline.clone();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use chartward_rules::decide::{Facts, Sealer, Service, Turn, Verdict, decide};
-use chartward_rules::fhir::interaction::{Request, understand};
+use chartward_rules::fhir::interaction::{Interaction, Request, understand};
 use chartward_rules::pack::Program;
 use chartward_rules::proof::{Mint, Raw};
 use chartward_rules::record::{Call, Time};
@@ -104,7 +104,7 @@ fn ask(program: &Arc<Program>, mint: &Mint, role: &str, answer: &Bytes) -> usize
     let Ok(interaction) = understand(request) else {
         panic!("a search")
     };
-    let seal = |_: &Call| -> Sealer { Arc::new(|position: &str| position.to_owned()) };
+    let seal = |_: &Call, _: &Interaction| -> Sealer { Arc::new(|position: &str| position.to_owned()) };
     let Verdict::Permit(permit) = decide(
         program,
         &service,

@@ -466,6 +466,49 @@ mod tests {
     }
 
     #[test]
+    fn an_action_is_written_with_its_entries() {
+        let read = Action {
+            interaction: "vread",
+            resource: Some("Patient"),
+            within: None,
+            id: Some("1".into()),
+            version: Some("2".into()),
+            query: None,
+            entries: Vec::new(),
+        };
+        let search = Action {
+            interaction: "search-compartment",
+            resource: Some("Observation"),
+            within: Some("Patient/1".into()),
+            id: None,
+            version: None,
+            query: Some("code=x".into()),
+            entries: Vec::new(),
+        };
+        let batch = Action {
+            interaction: "batch",
+            resource: None,
+            within: None,
+            id: None,
+            version: None,
+            query: None,
+            entries: vec![Ok(read), Err(Reason::NotSupported), Ok(search)],
+        };
+        let mut out = Vec::new();
+        what(&mut out, &batch);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"interaction":"batch","entries":["#,
+                r#"{"interaction":"vread","type":"Patient","id":"1","version":"2"},"#,
+                r#"{"refused":"not-supported"},"#,
+                r#"{"interaction":"search-compartment","type":"Observation","within":"Patient/1","query":"code=x"}"#,
+                r#"]}"#
+            )
+        );
+    }
+
+    #[test]
     fn numbers_are_decimal() {
         for n in [0, 7, 10, 12_345, u64::MAX] {
             let mut out = Vec::new();

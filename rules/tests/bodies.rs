@@ -73,6 +73,58 @@ fn the_specifications_examples_are_understood() {
     );
 }
 
+/// JSON Pointers of all objects in a value.
+fn objects(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                objects(value, format!("{at}/{key}"), found);
+            }
+            found.push(at);
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                objects(item, format!("{at}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn an_unknown_element_is_refused_wherever_it_stands() {
+    let mut tried = 0;
+    for file in files("fhir-examples/json", "json") {
+        let bytes = std::fs::read(&file).expect("an example");
+        let whole: Value = serde_json::from_slice(&bytes).expect("an example");
+        let (kind, id) = (&whole["resourceType"], &whole["id"]);
+        let (Some(kind), Some(id)) = (kind.as_str(), id.as_str()) else {
+            continue;
+        };
+        let mut places = Vec::new();
+        objects(&whole, String::new(), &mut places);
+        // some of each, over all their depths
+        for at in places.iter().step_by(places.len() / 24 + 1) {
+            let mut odd = whole.clone();
+            let object = odd.pointer_mut(at).and_then(Value::as_object_mut);
+            let object = object.expect("an object");
+            object.insert("zzz".into(), Value::Bool(true));
+            let body = serde_json::to_vec(&odd).expect("json");
+            let no = send("PUT", &format!("/{kind}/{id}"), body).expect_err(at);
+            let name = no.name.as_deref().unwrap_or("");
+            assert_eq!(no.reason, Reason::NotUnderstood, "{at}");
+            let keys = at.split('/').filter(|key| key.parse::<usize>().is_err());
+            let due: Vec<&str> = std::iter::once(kind)
+                .chain(keys.filter(|key| !key.is_empty()))
+                .chain(["zzz"])
+                .collect();
+            assert_eq!(name, due.join("."), "{} {at}", file.display());
+            tried += 1;
+        }
+    }
+    println!("{tried} places");
+}
+
 #[test]
 fn synthetic_records_are_understood() {
     for file in files("synthea/ndjson", "ndjson") {

@@ -159,7 +159,7 @@ impl Reloader {
         if self.control.block_on(keys).is_err() {
             tracing::warn!("an issuer's keys are not there yet");
         }
-        plan.state(identity, &self.pipeline.metrics)
+        plan.state(identity, &self.pipeline.metrics, &self.control)
             .map_err(|error| Failed::Other(error.to_string()))
     }
 

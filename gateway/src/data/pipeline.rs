@@ -1,12 +1,14 @@
 //! The way of a request, from top to bottom: head, caller, interaction, decision, record,
 //! upstream, judged windows. The one place that knows every stage.
 
+mod call;
 mod caller;
 mod enter;
 mod questions;
 mod renew;
 mod reply;
 mod rest;
+mod shed;
 mod state;
 
 use std::panic::resume_unwind;
@@ -18,14 +20,14 @@ use chartward_rules::decide::{self, Facts, Permit, Sealer, UpstreamHead, Verdict
 use chartward_rules::fhir::interaction::Interaction;
 use chartward_rules::record::Call;
 use chartward_rules::refusal::{No, Reason};
-use http::{HeaderName, HeaderValue, Method, Request, Response, header};
-use hyper::body::Incoming;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::gate::{Body, Stream};
 use super::http as head_stage;
-use super::listen::{Handler, Peer};
+use super::listen::{Excess, Gathered, Handler, Peer, Upload};
 use super::pages::{Pages, Position};
 use super::upstream::Ask;
 use crate::base::clock::now;
@@ -35,6 +37,7 @@ use crate::base::metrics::{Metrics, Outcome};
 use renew::Renewal;
 use reply::{Answer, Refused};
 use rest::{Guard, Rest, of_fault};
+use shed::Shed;
 use state::View;
 
 pub use caller::Caller;
@@ -68,6 +71,7 @@ pub struct Core {
     ids: head_stage::Ids,
     /// Requests that go on though their caller may have left.
     detached: AtomicUsize,
+    shed: Shed,
 }
 
 impl Core {
@@ -98,6 +102,7 @@ impl Handler for Pipeline {
             view: Mutex::new(Arc::new(view)),
             ids: head_stage::Ids::new(),
             detached: AtomicUsize::new(0),
+            shed: Shed::default(),
         })
     }
 
@@ -110,6 +115,7 @@ impl Handler for Pipeline {
         while core.detached.load(Ordering::Relaxed) > 0 {
             sleep(LOOK).await;
         }
+        core.tell_shed();
         // the notes of requests that just ended are handed over by the recorder's own task
         for _ in 0..8 {
             tokio::task::yield_now().await;
@@ -119,42 +125,35 @@ impl Handler for Pipeline {
     async fn handle(
         core: Arc<Core>,
         caller: Arc<Caller>,
-        request: Request<Incoming>,
+        request: Request<Upload>,
     ) -> Response<Body> {
-        let began = Instant::now();
         let (head, body) = request.into_parts();
-        let call = Box::new(Call {
-            request_id: core.ids.of(&head.headers),
-            node: core.shared.node.clone(),
-            arrived: now(),
-            ip: caller.peer.address.ip(),
-            user_agent: enter::user_agent(&head.headers),
-            subject: None,
-            action: None,
-            purpose: None,
-            pack: None,
-        });
-        let is_last = head_stage::ends_connection(&head);
-        let mut exchange = Exchange {
-            view: core.view(),
-            core,
-            began,
-            place: None,
-            interaction: None,
-            is_head: head.method == Method::HEAD,
-            caller: None,
-        };
-        let mut response = match exchange.enter(&caller, head, body, call).await {
+        let call = Box::new(core.call(&caller, &head));
+        let mut exchange = Exchange::new(core, caller, &head);
+        match exchange.enter(head, body, call).await {
             Err(refused) => exchange.refuse(refused).await,
             Ok(entered) if entered.interaction.is_unsafe() => detached(exchange, entered).await,
             Ok(entered) => exchange.serve(entered).await,
-        };
-        if is_last {
-            response
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+    }
+
+    async fn refuse_head(
+        core: Arc<Core>,
+        caller: Arc<Caller>,
+        head: Parts,
+        excess: Excess,
+    ) -> Response<Body> {
+        let no = No::new(match excess {
+            Excess::Target => Reason::TargetTooLong,
+            Excess::Headers => Reason::HeadTooLarge,
+        });
+        let call = Box::new(core.call(&caller, &head));
+        let exchange = Exchange::new(core, caller, &head);
+        exchange.refuse(Refused::new(no, call)).await
+    }
+
+    fn shed(core: &Arc<Core>, caller: &Caller, head: &Parts) -> Response<Body> {
+        core.shed(core.call(caller, head), head.method == Method::HEAD)
     }
 }
 
@@ -166,10 +165,12 @@ struct Entered {
     call: Box<Call>,
     /// `X-Purpose-Of-Use`
     purpose: Option<Box<str>>,
+    /// `Authorization`
+    authorization: Option<HeaderValue>,
     /// The caller's headers that go upstream.
     passing: Vec<(HeaderName, HeaderValue)>,
-    /// Decides it anew after a reload.
-    renewal: Option<Box<Renewal>>,
+    /// Its part of the memory that bodies share.
+    _body: Option<Gathered>,
 }
 
 /// One request on its way.
@@ -177,6 +178,7 @@ struct Exchange {
     core: Arc<Core>,
     /// What the whole request is served under.
     view: Arc<View>,
+    caller: Arc<Caller>,
     began: Instant,
     /// The place of its service, once known.
     place: Option<usize>,
@@ -184,13 +186,13 @@ struct Exchange {
     /// Only the head is asked for.
     is_head: bool,
     /// Closed where the caller left and the request goes on without him.
-    caller: Option<oneshot::Sender<()>>,
+    stays: Option<oneshot::Sender<()>>,
 }
 
 /// Runs what may change something to its true outcome, whether or not the caller stays.
 async fn detached(mut exchange: Exchange, entered: Entered) -> Response<Body> {
     let (stays, _here) = oneshot::channel();
-    exchange.caller = Some(stays);
+    exchange.stays = Some(stays);
     let core = exchange.core.clone();
     core.detached.fetch_add(1, Ordering::Relaxed);
     let ends = Ends(core);
@@ -219,6 +221,19 @@ impl Drop for Ends {
 }
 
 impl Exchange {
+    fn new(core: Arc<Core>, caller: Arc<Caller>, head: &Parts) -> Self {
+        Self {
+            view: core.view(),
+            core,
+            caller,
+            began: Instant::now(),
+            place: None,
+            interaction: None,
+            is_head: head.method == Method::HEAD,
+            stays: None,
+        }
+    }
+
     /// Decision, record, upstream, judged windows.
     async fn serve(&self, entered: Entered) -> Response<Body> {
         match self.try_serve(entered).await {
@@ -233,23 +248,31 @@ impl Exchange {
             interaction,
             mut call,
             purpose,
+            authorization,
             passing,
-            mut renewal,
+            _body,
         } = entered;
         let Some(service) = self.view.version.services.get(place) else {
             return Err(Refused::new(No::new(Reason::NotUnderstood), call));
         };
         let mut facts = Facts::none();
         for round in 0..=ROUNDS {
-            let sealer =
-                |call: &Call, of: &Interaction| sealer(&self.core, &service.name, call, of);
+            let sealer = |call: &Call, of: &Interaction| seal(&self.core, &service.name, call, of);
             let purpose = purpose.as_deref();
             let (program, rules) = (&service.program, &service.rules);
             match decide(program, rules, &interaction, call, purpose, &facts, sealer) {
                 Verdict::Permit(permit) => {
-                    let renewal = renewal.take();
-                    let forwarded = self.forward(place, *permit, passing, &interaction, renewal);
-                    return forwarded.await;
+                    let renewal = || Renewal {
+                        view: self.view.clone(),
+                        caller: self.caller.clone(),
+                        service: service.name.clone(),
+                        interaction: interaction.clone(),
+                        authorization,
+                        purpose: purpose.map(Into::into),
+                        facts,
+                    };
+                    let renewal = (!interaction.is_unsafe()).then(|| Box::new(renewal()));
+                    return self.forward(place, *permit, passing, renewal).await;
                 }
                 Verdict::Answer(answer) => return self.answer(answer).await,
                 Verdict::Refuse(no, call) => return Err(Refused::new(no, call)),
@@ -299,7 +322,6 @@ impl Exchange {
         place: usize,
         permit: Permit,
         passing: Vec<(HeaderName, HeaderValue)>,
-        interaction: &Interaction,
         renewal: Option<Box<Renewal>>,
     ) -> Result<Answer, Refused> {
         let recorder = &self.core.recorder;
@@ -310,7 +332,7 @@ impl Exchange {
         };
         let unwritten = || refuse(No::new(Reason::JournalUnavailable));
         let attempt = permit.attempt(now());
-        let receipt = if interaction.is_unsafe() {
+        let receipt = if permit.waits() {
             // what may change something isn't begun without its record
             Some(recorder.commit(attempt).await.map_err(|_| unwritten())?)
         } else {
@@ -370,9 +392,9 @@ impl Exchange {
             core: self.core.clone(),
             judge,
             upstream: answer.body,
+            guard,
             renewal,
             refused: None,
-            guard,
         };
         match rest.window().await {
             Ok(Some((window, last))) => {
@@ -414,16 +436,16 @@ impl Exchange {
 
     /// Whether a detached request's caller left.
     fn caller_left(&self) -> bool {
-        self.caller.as_ref().is_some_and(oneshot::Sender::is_closed)
+        self.stays.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 }
 
-/// Seals positions for the caller of this request, under its settled purpose.
-fn sealer(core: &Arc<Core>, service: &Arc<str>, call: &Call, interaction: &Interaction) -> Sealer {
+/// Seals positions for the caller of a request, under its settled purpose.
+fn seal(core: &Arc<Core>, service: &Arc<str>, call: &Call, of: &Interaction) -> Sealer {
     let (core, service) = (core.clone(), service.clone());
     let subject = call.subject.clone();
     let purpose: Box<str> = call.purpose.as_deref().unwrap_or("").into();
-    let (place, query) = (interaction.place(), interaction.query());
+    let (place, query) = (of.place(), of.query());
     Arc::new(move |upstream| {
         let position = Position::new(&place, &query, upstream, &purpose, now());
         let subject = subject.as_deref();

@@ -12,11 +12,10 @@ use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
-    sign::CertifiedKey,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::pem::{certificates, roots};
+use super::pem::{certificates, identity, roots};
 use crate::base::config::{ClientAuth, Config, Secret, Tls};
 
 /// What the listener offers, best first.
@@ -103,7 +102,12 @@ pub fn server(config: &Config) -> Result<Arc<ServerConfig>, Diagnostics> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut found = Diagnostics::new();
     let mut say = |span: Span, message: String| found.error(&config.source, span, message);
-    let identity = identity(&config.tls, &provider, &mut say);
+    let identity = identity(
+        &config.tls.certificate,
+        &config.tls.key,
+        &provider,
+        &mut say,
+    );
     let verifier = verifier(&config.tls, &provider, &mut say);
     let (Some(identity), Some(verifier)) = (identity, verifier) else {
         return Err(found);
@@ -133,40 +137,6 @@ pub fn server(config: &Config) -> Result<Arc<ServerConfig>, Diagnostics> {
     };
     server.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
     Ok(Arc::new(server))
-}
-
-fn identity(
-    tls: &Tls,
-    provider: &CryptoProvider,
-    say: &mut impl FnMut(Span, String),
-) -> Option<CertifiedKey> {
-    let chain = certificates(&tls.certificate, "certificate", say);
-    let key = match PrivateKeyDer::from_pem_slice(tls.key.expose()) {
-        Ok(key) => provider.key_provider.load_private_key(key).ok(),
-        Err(_) => None,
-    };
-    if key.is_none() {
-        say(
-            tls.key.span,
-            "`key` holds no private key that can be used, in PEM".to_owned(),
-        );
-    }
-    let identity = CertifiedKey::new(chain?, key?);
-    match identity.keys_match() {
-        Ok(()) => Some(identity),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            say(
-                tls.key.span,
-                "`key` is not the key of `certificate`".to_owned(),
-            );
-            None
-        }
-        Err(_) => {
-            let message = "`certificate` begins with a certificate that can't be read";
-            say(tls.certificate.span, message.to_owned());
-            None
-        }
-    }
 }
 
 type Verifier = Option<Arc<dyn ClientCertVerifier>>;

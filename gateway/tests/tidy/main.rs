@@ -25,8 +25,9 @@ const LONGER: [(&str, usize); 2] = [
 const SHARED_BY_STAGES: [&str; 1] = ["pem"];
 
 /// All that the rules may stand on.
-const UNDER_RULES: [&str; 8] = [
+const UNDER_RULES: [&str; 9] = [
     "annotate-snippets",
+    "base64",
     "bytes",
     "memchr",
     "serde",

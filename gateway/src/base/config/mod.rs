@@ -17,6 +17,7 @@ mod reload;
 mod secret;
 mod service;
 mod store;
+mod upstream;
 mod url;
 
 use std::{
@@ -29,12 +30,13 @@ use chartward_rules::source::{Diagnostics, Outcome, Source, Span, Table, read};
 use place::Place;
 
 pub use identity::{CertificateName, Issuer, ScopeRule, Workload};
-pub use limits::Limits;
+pub use limits::{Limit, Limits};
 pub use listen::{ClientAuth, Listen, Server, Tls};
 pub use reload::Reload;
 pub use secret::{Handles, Secret};
 pub use service::{Ceiling, Client, Page, Service};
 pub use store::{Durability, Journal, Level, Log, LogFormat, Secrets};
+pub use upstream::{Ejection, HealthChecks, Load, Upstream, UpstreamTls};
 pub use url::Url;
 
 /// A whole configuration, checked.

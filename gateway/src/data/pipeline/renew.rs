@@ -9,42 +9,22 @@ use chartward_rules::record::Call;
 use chartward_rules::refusal::{No, Reason};
 use http::{HeaderMap, HeaderValue, header};
 
-use super::super::http as head_stage;
 use super::state::View;
-use super::{Caller, Core, Service, sealer};
+use super::{Caller, Core, seal};
 
-/// What deciding a request once more needs.
+/// What deciding a request once more needs. There is none of a write: it is done.
 pub(super) struct Renewal {
-    view: Arc<View>,
-    caller: Arc<Caller>,
-    service: Arc<str>,
-    interaction: Arc<Interaction>,
-    authorization: Option<HeaderValue>,
-    purpose: Option<Box<str>>,
+    pub(super) view: Arc<View>,
+    pub(super) caller: Arc<Caller>,
+    pub(super) service: Arc<str>,
+    pub(super) interaction: Arc<Interaction>,
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) purpose: Option<Box<str>>,
+    /// What was learned for the first decision (D26).
+    pub(super) facts: Facts,
 }
 
 impl Renewal {
-    /// `None` where a second decision would be no truth about the first: a write is done.
-    pub(super) fn of(
-        view: &Arc<View>,
-        caller: &Arc<Caller>,
-        service: &Service,
-        interaction: &Arc<Interaction>,
-        headers: &HeaderMap,
-    ) -> Option<Box<Self>> {
-        (!interaction.is_unsafe()).then(|| {
-            let purpose = headers.get(&head_stage::PURPOSE);
-            Box::new(Self {
-                view: view.clone(),
-                caller: caller.clone(),
-                service: service.name.clone(),
-                interaction: interaction.clone(),
-                authorization: headers.get(header::AUTHORIZATION).cloned(),
-                purpose: purpose.and_then(|p| p.to_str().ok()).map(Box::from),
-            })
-        })
-    }
-
     /// Whether something else is in force than what the answer is judged by.
     pub(super) fn is_due(&self, core: &Core) -> bool {
         core.shared.live.glance().generation != self.view.version.generation
@@ -74,14 +54,14 @@ impl Renewal {
             Err(no) => return Err((no, call.into())),
         }
         (call.purpose, call.pack) = (None, None);
-        let sealer = |call: &Call, of: &Interaction| sealer(core, &service.name, call, of);
+        let sealer = |call: &Call, of: &Interaction| seal(core, &service.name, call, of);
         let verdict = decide(
             &service.program,
             &service.rules,
             &self.interaction,
             Box::new(call),
             self.purpose.as_deref(),
-            &Facts::none(),
+            &self.facts,
             sealer,
         );
         match verdict {

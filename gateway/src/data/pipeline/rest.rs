@@ -10,6 +10,7 @@ use chartward_rules::record::{self, Call};
 use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
 
 use super::super::gate::{BrokenOff, Windows};
+use super::super::listen::UploadError;
 use super::super::upstream::{self, ReadBody};
 use super::renew::Renewal;
 use super::{Core, Exchange};
@@ -191,13 +192,23 @@ impl Drop for Guard {
 }
 
 pub(super) fn of_fault(fault: &upstream::Fault) -> No {
-    match fault {
-        upstream::Fault::Encoded => No::new(Reason::UpstreamInvalid).because("an encoded answer"),
-        upstream::Fault::Malformed(_) | upstream::Fault::NotFinal => {
-            No::new(Reason::UpstreamInvalid).because("malformed http")
+    let reason = match fault {
+        upstream::Fault::Overloaded => Reason::Overloaded,
+        upstream::Fault::Encoded | upstream::Fault::Malformed(_) | upstream::Fault::NotFinal => {
+            Reason::UpstreamInvalid
         }
-        fault if fault.is_timeout() => No::new(Reason::UpstreamTimeout),
-        _ => No::new(Reason::UpstreamUnavailable),
+        fault if fault.is_timeout() => Reason::UpstreamTimeout,
+        _ => Reason::UpstreamUnavailable,
+    };
+    No::new(reason).because(fault.detail())
+}
+
+pub(super) fn of_upload(error: UploadError) -> No {
+    match error {
+        UploadError::Long => No::new(Reason::TooLarge),
+        UploadError::NoRoom => No::new(Reason::Overloaded),
+        UploadError::Slow => No::new(Reason::NotUnderstood).because("the body took too long"),
+        UploadError::Broken => No::new(Reason::NotUnderstood).because("the body broke off"),
     }
 }
 

@@ -9,9 +9,9 @@ use http::{
 };
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Fault, pool::Lease};
+use super::{Fault, connections::Lease, pool::Place};
 
 /// The longest value of a header that is told.
 const VALUE_BYTES: usize = 2 << 10;
@@ -30,6 +30,7 @@ impl Answer {
         response: Response<Incoming>,
         lease: Lease,
         silence: Duration,
+        deadline: Instant,
     ) -> Result<Self, Fault> {
         let (head, incoming) = response.into_parts();
         if head.status.is_informational() {
@@ -43,7 +44,9 @@ impl Answer {
         let mut body = ReadBody {
             incoming,
             lease: Some(lease),
+            place: None,
             silence,
+            deadline,
         };
         body.settle();
         Ok(Self {
@@ -89,12 +92,15 @@ impl Answer {
 pub struct ReadBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    place: Option<Place>,
     silence: Duration,
+    deadline: Instant,
 }
 
 impl ReadBody {
     /// The next piece, never empty; `None` at the end. Nothing for `limits.upstream_response` is a
-    /// fault, and so is an end before its time. After a fault there is nothing more to read.
+    /// fault, and so are an end before its time, and one that isn't there after
+    /// `limits.upstream_total`. After a fault there is nothing more to read.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             if self.lease.is_none() {
@@ -102,14 +108,15 @@ impl ReadBody {
             }
             let incoming = &mut self.incoming;
             let frame = poll_fn(|cx| Pin::new(&mut *incoming).poll_frame(cx));
-            let frame = match timeout(self.silence, frame).await {
+            let until = self.deadline.min(Instant::now() + self.silence);
+            let frame = match timeout_at(until, frame).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => {
                     self.give_back();
                     return Ok(None);
                 }
                 Ok(Some(Err(error))) => return Err(Fault::of(error)),
-                Err(_) => return Err(Fault::Timeout),
+                Err(_) => return Err(Fault::late(self.deadline)),
             };
             self.settle();
             // trailers say nothing that is understood here
@@ -126,6 +133,11 @@ impl ReadBody {
         self.incoming.size_hint().exact()
     }
 
+    /// Keeps the request's place until the end.
+    pub(super) fn hold(&mut self, place: Place) {
+        self.place = self.lease.is_some().then_some(place);
+    }
+
     fn settle(&mut self) {
         if self.incoming.is_end_stream() {
             self.give_back();
@@ -136,6 +148,7 @@ impl ReadBody {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
+        self.place = None;
     }
 }
 

@@ -1,5 +1,8 @@
 //! The pool before a scripted upstream: what it sends, what it reuses, what it takes for a fault.
 
+mod balance;
+mod trust;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -21,10 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::{
     base::metrics::Metrics,
-    data::{
-        testing::{Place, TLS},
-        tls,
-    },
+    data::testing::{Place, TLS},
 };
 
 const LONG: Duration = Duration::from_secs(10);
@@ -141,7 +141,7 @@ fn pool(url: &str, keys: &str, change: impl FnOnce(&mut Target)) -> Pool {
 fn pool_at(place: &Place, url: &str, keys: &str, change: impl FnOnce(&mut Target)) -> Pool {
     let config = place.config(TLS, &format!("upstream = \"{url}\"\n{keys}"));
     let target = Target::new(&config.source, &config.services[0], &config.limits).unwrap();
-    let mut target = Target::clone(&target);
+    let mut target = Arc::into_inner(target).unwrap();
     change(&mut target);
     Pool::new(Arc::new(target), Metrics::new(["ehr"]).unwrap())
 }
@@ -400,12 +400,24 @@ async fn a_safe_request_is_made_again_where_a_kept_connection_was_closed() {
     assert!(matches!(fault, Fault::Closed(_)), "{fault}");
     assert_eq!(script.requests().len(), 2);
 
-    // once, and not on a connection of its own
-    let script = Script::new(&[Act::Last("")]).await;
-    let pool = script.pool();
-    let fault = get(&pool).await.unwrap_err();
-    assert!(matches!(fault, Fault::Closed(_)), "{fault}");
-    assert_eq!(script.requests().len(), 1);
+    // once, whether the connection was kept or not
+    for acts in [
+        &[Act::Last(""); 3][..],
+        &[Act::Say(OK), Act::Last(""), Act::Last("")],
+    ] {
+        let script = Script::new(acts).await;
+        let pool = script.pool();
+        if matches!(acts[0], Act::Say(_)) {
+            get(&pool).await.unwrap();
+        }
+        let fault = get(&pool).await.unwrap_err();
+        assert!(matches!(fault, Fault::Closed(_)), "{fault}");
+        let made = script.requests().len();
+        assert_eq!(
+            made,
+            acts.len() - usize::from(matches!(acts[0], Act::Last(_)))
+        );
+    }
 }
 
 #[tokio::test]
@@ -425,7 +437,9 @@ async fn a_connection_that_the_upstream_closed_is_not_used() {
 async fn a_connection_rests_no_longer_than_the_idle_time() {
     let script = Script::new(&[Act::Say(OK), Act::Say(OK)]).await;
     let url = format!("http://{}", script.address);
-    let pool = pool(&url, "", |target| target.idle = Duration::from_millis(200));
+    let pool = pool(&url, "", |target| {
+        target.times.idle = Duration::from_millis(200)
+    });
     get(&pool).await.unwrap();
     assert_eq!(pool.idle(), 1);
     let gone = async {
@@ -442,7 +456,7 @@ async fn a_connection_rests_no_longer_than_the_idle_time() {
 async fn no_more_rest_than_are_wanted() {
     let script = Script::new(&[Act::Say(OK); 3]).await;
     let url = format!("http://{}", script.address);
-    let pool = pool(&url, "", |target| target.most_idle = 1);
+    let pool = pool(&url, "", |target| target.times.most_idle = 1);
     let three = tokio::join!(get(&pool), get(&pool), get(&pool));
     assert!(three.0.is_ok() && three.1.is_ok() && three.2.is_ok());
     assert_eq!((script.connections(), pool.idle()), (3, 1));
@@ -466,7 +480,7 @@ async fn an_answer_that_is_dropped_or_too_long_poisons_nothing() {
 
 #[tokio::test]
 async fn faults_are_told_apart() {
-    let small = |target: &mut Target| target.response = Duration::from_millis(150);
+    let small = |target: &mut Target| target.times.response = Duration::from_millis(150);
     for (act, wanted) in [
         (Act::Hang(""), "timeout"),
         (Act::Hang("HTTP/1.1 200 OK\r\n"), "timeout"),
@@ -503,7 +517,7 @@ async fn faults_are_told_apart() {
         ),
         (Act::Last(""), "closed"),
     ] {
-        let script = Script::new(&[act]).await;
+        let script = Script::new(&[act; 2]).await;
         let pool = pool(&format!("http://{}", script.address), "", small);
         let fault = get(&pool).await.unwrap_err();
         let found = match fault {
@@ -541,56 +555,10 @@ async fn no_connection_is_a_fault_of_its_own() {
     let url = format!("https://{}", silent.local_addr().unwrap());
     let keys = "upstream_tls = { ca = \"ca.pem\" }";
     let pool = pool(&url, keys, |target| {
-        target.connect = Duration::from_millis(150)
+        target.times.connect = Duration::from_millis(150)
     });
     let fault = get(&pool).await.unwrap_err();
     assert!(fault.is_timeout() && fault.is_unreachable(), "{fault}");
-}
-
-#[tokio::test]
-async fn the_name_and_the_root_of_an_https_upstream_are_verified() {
-    let place = Place::new();
-    let server = tls::server(&place.config(TLS, crate::data::testing::SERVICE)).unwrap();
-    for (host, ca, passes) in [
-        ("localhost", "ca.pem", true),
-        ("127.0.0.2", "ca.pem", false),
-        ("localhost", "other.pem", false),
-    ] {
-        let acceptor = TlsAcceptor::from(server.clone());
-        let script = Script::over(&[Act::Say(OK)], Some(acceptor)).await;
-        let url = format!("https://{host}:{}", script.address.port());
-        // the name in the certificate is what counts, not where it leads
-        let pool = pool_at(
-            &place,
-            &url,
-            &format!("upstream_tls = {{ ca = \"{ca}\" }}"),
-            |target| {
-                target.host = "127.0.0.1".to_owned();
-            },
-        );
-        let answered = get(&pool).await;
-        assert_eq!(answered.is_ok(), passes, "{host} {ca}: {answered:?}");
-        if !passes {
-            assert!(matches!(answered, Err(Fault::Connect(_))));
-            assert!(script.requests().is_empty());
-        }
-    }
-}
-
-#[test]
-fn wrong_roots_are_said_at_their_key() {
-    let place = Place::new();
-    std::fs::write(place.path().join("none.pem"), "nothing").unwrap();
-    let keys = "upstream = \"https://a.example\"\n[service.upstream_tls]\nca = \"none.pem\"";
-    let config = place.config(TLS, keys);
-    let wrong = Target::new(&config.source, &config.services[0], &config.limits)
-        .err()
-        .unwrap();
-    let said: Vec<_> = wrong.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        said,
-        ["c.toml:13:6: error: `ca` holds no certificate in PEM"]
-    );
 }
 
 #[test]

@@ -35,9 +35,9 @@ impl RowAnswer {
         }
     }
 
-    /// Judges the row as `other` would.
-    pub(super) fn renew(&mut self, other: Self) {
-        self.judge = other.judge;
+    /// Judges as `new` would.
+    pub(super) fn renew(&mut self, new: Self) {
+        self.judge = new.judge;
     }
 
     pub(super) fn push(&mut self, chunk: &Bytes) -> usize {

@@ -57,12 +57,11 @@ impl Shape {
         }
     }
 
-    /// Judges what follows as `other` would.
-    pub(super) fn renew(&mut self, other: Self, sink: &mut Sink) -> Result<(), No> {
-        match (self, other) {
-            (Self::Row(row), Self::Row(other)) => row.renew(other),
-            (Self::Set(set), Self::Set(other)) => set.renew(*other, &mut sink.out),
-            // a write is done: no later decision is the truth about it
+    /// Judges what follows as `new` would.
+    pub(super) fn renew(&mut self, new: Self, sink: &mut Sink) -> Result<(), No> {
+        match (self, new) {
+            (Self::Row(row), Self::Row(new)) => row.renew(new),
+            (Self::Set(set), Self::Set(new)) => set.renew(*new, &mut sink.out),
             _ => return Err(No::new(Reason::NotUnderstood).because("another kind of answer")),
         }
         Ok(())

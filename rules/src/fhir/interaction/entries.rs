@@ -59,15 +59,12 @@ pub(super) fn understand(request: &Request<'_>) -> Result<Bundle, No> {
         _ => return Err(odd("Bundle.type")),
     };
     let list = match list {
-        Some(at) => shape::items(bytes, at)?,
+        Some(at) => shape::items(bytes, at, MOST, "Bundle.entry")?,
         None => Vec::new(),
     };
-    if list.len() > MOST {
-        return Err(No::named(Reason::TooLarge, "Bundle.entry"));
-    }
     let mut entries = Vec::with_capacity(list.len());
     let mut places = HashSet::new();
-    for (at, _) in list {
+    for at in list {
         let entry = Parts::read(bytes, at)?;
         if let Some(url) = &entry.full_url
             && !places.insert(url.clone())

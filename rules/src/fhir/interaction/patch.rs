@@ -23,11 +23,7 @@ pub(super) fn check(bytes: &[u8], resource: TypeId) -> Result<(), No> {
         return Err(odd("patch", "not an array"));
     }
     shape::whole(bytes, "patch", Shape::Any)?;
-    let operations = shape::items(bytes, start)?;
-    if operations.len() > MOST {
-        return Err(No::named(Reason::TooLarge, "patch"));
-    }
-    for (at, _) in operations {
+    for at in shape::items(bytes, start, MOST, "patch")? {
         operation(bytes, at, resource)?;
     }
     Ok(())
@@ -39,17 +35,22 @@ fn operation(bytes: &[u8], at: usize, resource: TypeId) -> Result<(), No> {
     }
     let (mut op, mut path, mut from, mut value) = (None, None, None, None);
     for (key, start, _) in shape::members(bytes, at)? {
-        let text = || shape::string_at(bytes, start);
-        let known = match &*key {
-            "op" => text().map(|text| op = Some(text)),
-            "path" => text().map(|text| path = Some(text)),
-            "from" => text().map(|text| from = Some(text)),
-            "value" => Some(value = Some(start)),
-            _ => None,
+        let place = match &*key {
+            "op" => &mut op,
+            "path" => &mut path,
+            "from" => &mut from,
+            "value" => {
+                value = Some(start);
+                continue;
+            }
+            _ => {
+                let name = format!("patch.{}", shape::shown(&key));
+                return Err(odd(name, "not a member of an operation"));
+            }
         };
-        if known.is_none() {
-            let name = format!("patch.{}", shape::shown(&key));
-            return Err(odd(name, "not a member of an operation"));
+        *place = shape::string_at(bytes, start);
+        if place.is_none() {
+            return Err(odd(format!("patch.{key}"), "not a string"));
         }
     }
     let Some(path) = path else {

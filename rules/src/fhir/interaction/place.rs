@@ -136,12 +136,12 @@ fn well_formed(id: &str) -> Result<&str, No> {
         .ok_or_else(|| No::new(Reason::NotUnderstood).because("not an id"))
 }
 
-/// The compartments of R4 (compartmentdefinition.html).
+/// Whether R4 knows compartments of this type (compartmentdefinition.html).
 fn is_compartment(name: &str) -> bool {
-    matches!(
-        name,
-        "Patient" | "Encounter" | "Practitioner" | "RelatedPerson" | "Device"
-    )
+    known(name).is_ok()
+        && r4()
+            .resources()
+            .any(|member| r4().compartment(name, member).is_some())
 }
 
 fn compartment<'a>(
@@ -150,7 +150,7 @@ fn compartment<'a>(
     inner: &str,
 ) -> Result<((TypeId, &'a str), TypeId), No> {
     let (outer, id, member) = (known(name)?, well_formed(id)?, known(inner)?);
-    if !is_compartment(name) || r4().compartment(name, member).is_none() {
+    if r4().compartment(name, member).is_none() {
         return Err(No::new(Reason::NotUnderstood).because("not in such a compartment"));
     }
     Ok(((outer, id), member))

@@ -83,13 +83,16 @@ pub(super) fn members(bytes: &[u8], at: usize) -> Result<Vec<(Cow<'_, str>, usiz
     Ok(found)
 }
 
-/// Where each item of the array at `at` begins and ends. Well-formed JSON only.
-pub(super) fn items(bytes: &[u8], at: usize) -> Result<Vec<(usize, usize)>, No> {
+/// Where each item of the array at `at` begins. Well-formed JSON only; more than `most` are
+/// `too-large`, by this name.
+pub(super) fn items(bytes: &[u8], at: usize, most: usize, name: &str) -> Result<Vec<usize>, No> {
     let mut found = Vec::new();
     each(bytes, at, 0, |at| {
-        let end = scan::skip_value(bytes, at, 1).map_err(malformed)?;
-        found.push((at, end));
-        Ok(end)
+        if found.len() == most {
+            return Err(No::named(Reason::TooLarge, name));
+        }
+        found.push(at);
+        scan::skip_value(bytes, at, 1).map_err(malformed)
     })?;
     Ok(found)
 }

@@ -253,6 +253,7 @@ fn everything_else_is_refused() {
             "search of a whole compartment",
         ),
         ("GET", "/Observation/1/*", NotUnderstood, ""),
+        ("GET", "/patient/1/*", NotUnderstood, ""),
         ("GET", "/Observation/1/Patient", NotUnderstood, ""),
         ("GET", "/Patient/1/Organization", NotUnderstood, ""),
         ("GET", "/Patient/1/Observation/2", NotUnderstood, ""),
