@@ -6,6 +6,7 @@ mod several;
 mod table;
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use chartward_tests::client::{Error, holds};
@@ -343,6 +344,35 @@ fn a_long_answer_that_breaks_is_seen_to_break() {
         }
     }
     assert!(stage.gateway.process().runs());
+}
+
+#[test]
+fn a_connection_that_is_one_answer_behind_is_left_at_once() {
+    if !need("binary") {
+        return;
+    }
+    // each connection: the first answer is right, every other one is that to the question before
+    let before: Mutex<HashMap<usize, String>> = Mutex::default();
+    let upstream = Upstream::start(move |seen| {
+        let (_, body) = right(seen);
+        let mut before = before.lock().expect("no panic while held");
+        let last = before.insert(seen.connection, body.clone());
+        Script::json(200, &last.unwrap_or(body))
+    });
+    let stage = stage(upstream, "");
+    let client = stage.gateway.client();
+    for n in 0..6 {
+        let id = format!("p{n}");
+        let answer = client.send(stage.request(&format!("/fhir/Patient/{id}"), &id));
+        clean(&answer, &id);
+        if n % 2 == 0 {
+            assert_eq!(answer.status, 200, "{id}: {}", answer.text());
+            assert_eq!(answer.json()["id"], id.as_str());
+        } else {
+            let found = (answer.status, answer.reason());
+            assert_eq!(found, (502, "upstream-invalid".to_owned()), "{id}");
+        }
+    }
 }
 
 /// A figure of the metrics listener.
