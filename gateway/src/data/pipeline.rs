@@ -406,6 +406,7 @@ impl<'c> Exchange<'c> {
         guard.upstream = Some(status);
         if let Err(no) = judge.head(status, answer.is_json()) {
             guard.disarm();
+            answer.discard();
             return Err(refuse(no));
         }
         if let Some(length) = answer.body.announced() {

@@ -15,6 +15,10 @@ use super::{Fault, connections::Lease, pool::Place};
 
 /// The longest value of a header that is told.
 const VALUE_BYTES: usize = 2 << 10;
+/// The longest body that is read though nobody wants it.
+const UNWANTED_BYTES: usize = 64 << 10;
+/// How long that may take.
+const UNWANTED: Duration = Duration::from_secs(1);
 
 /// The head of an answer, and its body to be read.
 pub struct Answer {
@@ -76,6 +80,27 @@ impl Answer {
     /// When it last changed, as the upstream says it.
     pub fn last_modified(&self) -> Option<&str> {
         self.one(&LAST_MODIFIED)
+    }
+
+    /// Nobody wants the body: a short one is read to its end by a task of its own, so that what is
+    /// refused doesn't cost the connection, and the next caller can't tell by the time it takes to
+    /// open one.
+    pub fn discard(self) {
+        let mut body = self.body;
+        let length = body.announced();
+        if body.ended || length.is_some_and(|length| length > UNWANTED_BYTES as u64) {
+            return;
+        }
+        tokio::spawn(async move {
+            let mut left = UNWANTED_BYTES;
+            let until = Instant::now() + UNWANTED;
+            while let Ok(Ok(Some(piece))) = timeout_at(until, body.next()).await {
+                match left.checked_sub(piece.len()) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        });
     }
 
     /// A header that is there once, is not long, and is visible ASCII.

@@ -121,3 +121,35 @@ async fn a_connection_whose_answer_is_distrusted_is_not_used_again() {
     get(&pool).await.unwrap();
     assert_eq!((script.connections(), pool.idle()), (2, 1));
 }
+
+#[tokio::test]
+async fn a_short_answer_that_nobody_wants_costs_no_connection() {
+    let missing = "HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\ngone";
+    let chunked =
+        "HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n4\r\ngone\r\n0\r\n\r\n";
+    let script = Script::new(&[Act::Say(missing), Act::Say(chunked), Act::Say(OK)]).await;
+    let pool = script.pool();
+    for _ in 0..2 {
+        pool.send(&ask(Method::GET)).await.unwrap().discard();
+        let read = async {
+            while pool.idle() == 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(LONG, read).await.unwrap();
+    }
+    get(&pool).await.unwrap();
+    assert_eq!(script.connections(), 1);
+
+    // a long one isn't worth it, nor one that doesn't end
+    let long = "HTTP/1.1 404 Not Found\r\ncontent-length: 65537\r\n\r\n";
+    for act in [Act::Hang(long), Act::Hang(chunked.trim_end())] {
+        let script = Script::new(&[act, Act::Say(OK)]).await;
+        let pool = script.pool();
+        pool.send(&ask(Method::GET)).await.unwrap().discard();
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(pool.idle(), 0);
+        get(&pool).await.unwrap();
+        assert_eq!(script.connections(), 2);
+    }
+}
