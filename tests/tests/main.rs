@@ -5,5 +5,6 @@ mod command_line;
 mod crash;
 mod edge;
 mod leaks_synthea;
+mod limits;
 mod real_server;
 mod upstream_faults;

@@ -1,0 +1,1 @@
+//! Tools of others, where they are installed.
