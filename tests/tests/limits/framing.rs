@@ -5,7 +5,6 @@ use chartward_tests::raw::End;
 
 use super::*;
 
-const READ: &str = "GET /fhir/Patient/p1 HTTP/1.1";
 const SEARCH: &str = "POST /fhir/Patient/_search HTTP/1.1";
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
