@@ -5,6 +5,7 @@ mod command_line;
 mod crash;
 mod edge;
 mod leaks_synthea;
+mod limits;
 mod odd_targets;
 mod real_server;
 mod reload;
