@@ -26,6 +26,8 @@ pub enum Reason {
     PatchFailed,
     VersionConflict,
     MultipleMatches,
+    TargetTooLong,
+    HeadTooLarge,
     JournalUnavailable,
     FactsUnavailable,
     Overloaded,
@@ -39,7 +41,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for metrics and documentation.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::TokenBinding,
@@ -58,6 +60,8 @@ impl Reason {
         Self::PatchFailed,
         Self::VersionConflict,
         Self::MultipleMatches,
+        Self::TargetTooLong,
+        Self::HeadTooLarge,
         Self::JournalUnavailable,
         Self::FactsUnavailable,
         Self::Overloaded,
@@ -197,6 +201,18 @@ impl Reason {
                 412,
                 "multiple-matches",
                 "the condition is met by several resources",
+            ),
+            Self::TargetTooLong => (
+                "too-large",
+                414,
+                "too-long",
+                "the request's target is longer than allowed",
+            ),
+            Self::HeadTooLarge => (
+                "too-large",
+                431,
+                "too-long",
+                "the request's headers are more or larger than allowed",
             ),
             Self::JournalUnavailable => (
                 "journal-unavailable",
@@ -339,9 +355,15 @@ impl Refusal {
         Ok(self.compose())
     }
 
-    /// The one answer that needs no receipt: that no record can be made. Holds nothing but that.
+    /// An answer that needs no receipt: that no record can be made. Holds nothing but that.
     pub fn unrecorded(call: Arc<Call>) -> (AnswerHead, Released) {
         Self::new(No::new(Reason::JournalUnavailable), call).compose()
+    }
+
+    /// The other one: that there is no room to look at the request. Holds nothing but that; nobody
+    /// has looked at the request, and a record for each would be a load of its own.
+    pub fn unseen(call: Arc<Call>) -> (AnswerHead, Released) {
+        Self::new(No::new(Reason::Overloaded), call).compose()
     }
 
     fn compose(self) -> (AnswerHead, Released) {

@@ -355,6 +355,11 @@ impl Gateway {
         Raw::open(self.https, self.authority.pem())
     }
 
+    /// The same, offering HTTP/2.
+    pub fn raw_h2(&self) -> Raw {
+        Raw::offering(self.https, self.authority.pem(), b"h2")
+    }
+
     /// Runs the binary's command line in the gateway's folder.
     pub fn run(&self, arguments: &[&str]) -> Output {
         Command::new(skip::binary().expect("CHARTWARD_BIN"))

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod h2;
 pub mod load;
 pub mod noted;
 pub mod peers;
@@ -28,7 +29,7 @@ pub use client::{Client, Protocol, Request, Response};
 pub use gateway::{Gateway, Issuer, Setup, Workload};
 pub use load::Load;
 pub use raw::Raw;
-pub use skip::need;
+pub use skip::{need, need_all};
 pub use tokens::Tokens;
 pub use upstream::{Script, Seen, Upstream};
 

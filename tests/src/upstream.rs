@@ -1,5 +1,6 @@
 //! An upstream whose every byte a test scripts, and which remembers what reached it.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -129,6 +130,7 @@ type Handler = dyn Fn(&Seen) -> Script + Send + Sync;
 pub struct Upstream {
     port: u16,
     seen: Arc<Mutex<Vec<Seen>>>,
+    rests: Arc<Mutex<BTreeMap<usize, Vec<u8>>>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -139,7 +141,9 @@ impl Upstream {
         let port = listener.local_addr().expect("an address").port();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
+        let rests = Arc::new(Mutex::new(BTreeMap::new()));
         let (shared, stopped, handler) = (Arc::clone(&seen), Arc::clone(&stop), Arc::new(handler));
+        let shared_rests = Arc::clone(&rests);
         thread::spawn(move || {
             let count = AtomicUsize::new(0);
             for stream in listener.incoming().map_while(Result::ok) {
@@ -148,10 +152,16 @@ impl Upstream {
                 }
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let (seen, handler) = (Arc::clone(&shared), Arc::clone(&handler));
-                thread::spawn(move || serve(stream, number, &seen, handler.as_ref()));
+                let rests = Arc::clone(&shared_rests);
+                thread::spawn(move || serve(stream, number, &seen, &rests, handler.as_ref()));
             }
         });
-        Self { port, seen, stop }
+        Self {
+            port,
+            seen,
+            rests,
+            stop,
+        }
     }
 
     /// Answers every request with the same FHIR JSON.
@@ -170,6 +180,11 @@ impl Upstream {
         self.seen.lock().expect("no panic while held").clone()
     }
 
+    /// Bytes that came and are no whole request, by connection.
+    pub fn rests(&self) -> BTreeMap<usize, Vec<u8>> {
+        self.rests.lock().expect("no panic while held").clone()
+    }
+
     /// Forgets what reached it.
     pub fn forget(&self) {
         self.seen.lock().expect("no panic while held").clear();
@@ -184,10 +199,18 @@ impl Drop for Upstream {
     }
 }
 
-fn serve(mut stream: TcpStream, connection: usize, seen: &Mutex<Vec<Seen>>, handler: &Handler) {
+type Rests = Mutex<BTreeMap<usize, Vec<u8>>>;
+
+fn serve(
+    mut stream: TcpStream,
+    connection: usize,
+    seen: &Mutex<Vec<Seen>>,
+    rests: &Rests,
+    handler: &Handler,
+) {
     let _ = stream.set_nodelay(true);
     let mut pending = Vec::new();
-    while let Some(request) = receive(&mut stream, &mut pending, connection) {
+    while let Some(request) = receive(&mut stream, &mut pending, connection, rests) {
         seen.lock()
             .expect("no panic while held")
             .push(request.clone());
@@ -214,12 +237,28 @@ fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-fn receive(stream: &mut TcpStream, pending: &mut Vec<u8>, connection: usize) -> Option<Seen> {
+fn receive(
+    stream: &mut TcpStream,
+    pending: &mut Vec<u8>,
+    connection: usize,
+    rests: &Rests,
+) -> Option<Seen> {
     let mut buffer = [0; 16 * 1024];
+    let rest = |bytes: Option<Vec<u8>>| {
+        let mut rests = rests.lock().expect("no panic while held");
+        match bytes {
+            Some(bytes) => rests.insert(connection, bytes),
+            None => rests.remove(&connection),
+        };
+    };
     loop {
         if let Some((request, length)) = parse(pending, connection) {
             pending.drain(..length);
+            rest(None);
             return Some(request);
+        }
+        if !pending.is_empty() {
+            rest(Some(pending.clone()));
         }
         match stream.read(&mut buffer) {
             Ok(n @ 1..) => pending.extend(&buffer[..n]),

@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use crate::base::config::Limit;
 use chartward_rules::{fhir::interaction::Interaction, refusal::Reason};
 use prometheus::{
     Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -147,6 +148,7 @@ pub struct Metrics {
     upstream: [IntCounter; 4],
     upstreams: upstream::Families,
     jwks: [IntCounter; 2],
+    limits: [IntCounter; Limit::ALL.len()],
     bringers: Mutex<Vec<Bringer>>,
     /// From a request's head to the end of its answer.
     pub request_seconds: Histogram,
@@ -158,7 +160,13 @@ pub struct Metrics {
     pub upstream_seconds: Histogram,
     /// Client connections that are open.
     pub connections_open: IntGauge,
-    /// Connections closed at once, for `limits.connections` were open.
+    /// Requests that are being answered.
+    pub requests_open: IntGauge,
+    /// Bytes of requests' bodies that are held in memory.
+    pub buffered_bytes: IntGauge,
+    /// Requests that could not be read as HTTP/1.
+    pub malformed_heads: IntCounter,
+    /// Connections closed at once, for too many were open.
     pub connections_refused: IntCounter,
     /// TLS handshakes that failed or took too long.
     pub handshake_failures: IntCounter,
@@ -198,6 +206,11 @@ impl Metrics {
             "reloads by what came of them",
             &["outcome"],
         )?;
+        let limits = make.counters(
+            "limit_exceeded_total",
+            "how often a limit bit, by its key",
+            &["limit"],
+        )?;
         let build = make.gauges("build_info", "which version runs", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for name in services {
@@ -211,6 +224,7 @@ impl Metrics {
             upstreams: upstream::Families::new(&make)?,
             upstream: UpstreamOutcome::WORDS.map(|word| upstream.with_label_values(&[word])),
             jwks: ["fetched", "failed"].map(|word| jwks.with_label_values(&[word])),
+            limits: Limit::ALL.map(|(_, key)| limits.with_label_values(&[key])),
             bringers: Mutex::default(),
             request_seconds: make.seconds(
                 "request_duration_seconds",
@@ -226,6 +240,15 @@ impl Metrics {
                 "from a request to an upstream to the head of its answer",
             )?,
             connections_open: make.gauge("connections_open", "client connections")?,
+            requests_open: make.gauge("requests_open", "requests that are being answered")?,
+            buffered_bytes: make.gauge(
+                "buffered_bytes",
+                "bytes of requests' bodies that are held in memory",
+            )?,
+            malformed_heads: make.counter(
+                "malformed_heads_total",
+                "requests that could not be read as HTTP/1",
+            )?,
             connections_refused: make.counter(
                 "connections_refused_total",
                 "connections closed at once, too many being open",
@@ -274,6 +297,13 @@ impl Metrics {
     /// Counts a refusal.
     pub fn refused(&self, reason: Reason) {
         if let Some((_, counter)) = self.refusals.iter().find(|(known, _)| *known == reason) {
+            counter.inc();
+        }
+    }
+
+    /// Counts that a limit bit.
+    pub fn exceeded(&self, limit: Limit) {
+        if let Some(counter) = self.limits.get(limit as usize) {
             counter.inc();
         }
     }
@@ -376,6 +406,9 @@ mod tests {
         metrics.service("ehr").count(None, Outcome::Refused);
         metrics.refused(Reason::UpstreamRejected);
         metrics.upstream(UpstreamOutcome::Broken);
+        Limit::ALL
+            .iter()
+            .for_each(|(limit, _)| metrics.exceeded(*limit));
         metrics.before_scrape(|metrics| raise(&metrics.journal.records, 7));
         metrics.before_scrape(|metrics| metrics.jwks_fetches(3, 1));
         metrics.text().unwrap();
@@ -393,6 +426,10 @@ mod tests {
             "chartward_connections_open 0",
             r#"chartward_config_reloads_total{outcome="failed"} 0"#,
         ] {
+            assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
+        }
+        for (_, key) in Limit::ALL {
+            let line = format!("chartward_limit_exceeded_total{{limit=\"{key}\"}} 1");
             assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
         }
         assert!(text.contains("chartward_build_info{version=\""));

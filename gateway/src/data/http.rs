@@ -7,14 +7,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::rand;
-use bytes::{Bytes, BytesMut};
 use chartward_rules::refusal::{No, Reason};
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use http_body::Body;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::time::Duration;
 
 /// The caller's own id for a request, and the gateway's answer to it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -89,9 +86,11 @@ pub fn unambiguous(head: &Parts) -> Result<(), No> {
     if head.uri.path_and_query().is_none() || !head.uri.path().starts_with('/') {
         return no("a target without a path");
     }
-    if head.headers.get_all(header::HOST).iter().count() > 1 {
-        return no("several `Host` headers");
+    // known where `:authority` is there
+    if head.uri.scheme().is_some_and(|s| *s != Scheme::HTTPS) {
+        return no("another scheme than `https`");
     }
+    addressed(head)?;
     for name in OVERRIDES {
         if head.headers.contains_key(name) {
             return Err(No::named(Reason::NotUnderstood, name));
@@ -106,10 +105,49 @@ pub fn unambiguous(head: &Parts) -> Result<(), No> {
     Ok(())
 }
 
-/// Whether the connection ends with this request: a body in chunks may have come with a length
-/// too, which the parser drops unseen, so that what follows may not be a request (RFC 9112 §6.1).
-pub fn ends_connection(head: &Parts) -> bool {
-    head.version <= Version::HTTP_11 && head.headers.contains_key(header::TRANSFER_ENCODING)
+/// Refuses a request that doesn't say, in one way, which host it is for (RFC 9112 §3.2, RFC 9113
+/// §8.3.1). Which one is not looked at: services are told apart by path.
+fn addressed(head: &Parts) -> Result<(), No> {
+    let no = |detail| Err(No::new(Reason::NotUnderstood).because(detail));
+    let mut named = head.headers.get_all(header::HOST).iter();
+    let host = named.next().map(HeaderValue::as_bytes);
+    if named.next().is_some() {
+        return no("several `Host` headers");
+    }
+    let authority = head.uri.authority().map(|a| a.as_str().as_bytes());
+    match (authority, host) {
+        (Some(one), Some(other)) if !one.eq_ignore_ascii_case(other) => no("two hosts"),
+        (Some(one), _) | (None, Some(one)) if !is_authority(one) => no("an odd host"),
+        (None, None) if head.version != Version::HTTP_10 => no("no host"),
+        _ => Ok(()),
+    }
+}
+
+/// A name or an address, and perhaps a port (RFC 9110 §4.2), in the characters that hosts have.
+fn is_authority(text: &[u8]) -> bool {
+    let in_brackets = text.strip_prefix(b"[");
+    let end = if in_brackets.is_some() { b']' } else { b':' };
+    let rest = in_brackets.unwrap_or(text);
+    let at = rest.iter().position(|b| *b == end).unwrap_or(rest.len());
+    let (host, after) = rest.split_at(at);
+    let port = match (in_brackets, after) {
+        (Some(_), [b']', port @ ..]) => port,
+        (Some(_), _) => return false,
+        (None, port) => port,
+    };
+    let fits = |b: &u8| match in_brackets {
+        Some(_) => b.is_ascii_hexdigit() || matches!(b, b':' | b'.'),
+        None => b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'),
+    };
+    let is_port = match port {
+        [] => true,
+        [b':', digits @ ..] => {
+            let text = std::str::from_utf8(digits).unwrap_or_default();
+            digits.iter().all(u8::is_ascii_digit) && text.parse::<u16>().is_ok()
+        }
+        _ => false,
+    };
+    !host.is_empty() && host.iter().all(fits) && is_port
 }
 
 /// Whether the caller takes FHIR's JSON. A `_format` in the query counts instead, and is
@@ -205,13 +243,18 @@ fn expects_to_continue(head: &Parts) -> bool {
     )
 }
 
+/// A body where none belongs: such a one another reader of the same bytes could see differently.
+pub fn misplaced() -> No {
+    No::new(Reason::NotUnderstood).because("a body where none belongs")
+}
+
 /// Refuses by the head alone a body that is encoded, larger than `most`, or there where none
-/// belongs (`most` is 0): such a one another reader of the same bytes could see differently.
+/// belongs (`most` is 0).
 pub fn announced<B: Body>(head: &Parts, body: &B, most: usize) -> Result<(), No> {
     if most == 0 {
         return match body.size_hint().lower() == 0 && !head.headers.contains_key(header::EXPECT) {
             true => Ok(()),
-            false => Err(No::new(Reason::NotUnderstood).because("a body where none belongs")),
+            false => Err(misplaced()),
         };
     }
     if head.headers.contains_key(header::CONTENT_ENCODING) {
@@ -222,37 +265,6 @@ pub fn announced<B: Body>(head: &Parts, body: &B, most: usize) -> Result<(), No>
         return Err(No::new(Reason::TooLarge));
     }
     Ok(())
-}
-
-/// A body, read whole, under the cap and the deadline. `most` is 0 where there must be none.
-pub async fn whole<B>(mut body: B, most: usize, within: Duration) -> Result<Bytes, No>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    let over = match most {
-        0 => Reason::NotUnderstood,
-        _ => Reason::TooLarge,
-    };
-    let read = async {
-        let mut whole = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let frame =
-                frame.map_err(|_| No::new(Reason::NotUnderstood).because("the body broke off"))?;
-            if let Ok(data) = frame.into_data() {
-                if whole.len() + data.len() > most {
-                    return Err(No::new(over));
-                }
-                whole.extend_from_slice(&data);
-            }
-        }
-        Ok(whole.freeze())
-    };
-    tokio::time::timeout(within, read)
-        .await
-        .map_err(|_| No::new(Reason::NotUnderstood).because("the body took too long"))?
 }
 
 /// Whether the body says that it is a form.
@@ -268,7 +280,7 @@ pub fn is_form(head: &Parts) -> Result<(), No> {
 }
 
 /// A form's bytes as the text they must be.
-pub fn text(whole: &Bytes) -> Result<&str, No> {
+pub fn text(whole: &[u8]) -> Result<&str, No> {
     std::str::from_utf8(whole)
         .map_err(|_| No::new(Reason::NotUnderstood).because("the form is not text"))
 }
@@ -283,6 +295,10 @@ mod tests {
             .unwrap()
             .into_parts()
             .0
+    }
+
+    fn hosted(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
+        head(|b| build(b.header("host", "fhir.example")))
     }
 
     #[test]
@@ -360,7 +376,7 @@ mod tests {
 
     #[test]
     fn ambiguous_heads_are_refused() {
-        assert!(unambiguous(&head(|b| b)).is_ok());
+        assert!(unambiguous(&hosted(|b| b)).is_ok());
         for (name, value) in [
             ("x-http-method-override", "DELETE"),
             ("x-method-override", "PUT"),
@@ -370,12 +386,69 @@ mod tests {
             ("expect", "100-continue, 100-continue"),
         ] {
             assert!(
-                unambiguous(&head(|b| b.header(name, value))).is_err(),
+                unambiguous(&hosted(|b| b.header(name, value))).is_err(),
                 "{name}"
             );
         }
         assert!(unambiguous(&head(|b| b.header("host", "a").header("host", "b"))).is_err());
-        assert!(unambiguous(&head(|b| b.uri("https://other/fhir/Patient"))).is_err());
-        assert!(unambiguous(&head(|b| b.uri("*"))).is_err());
+        assert!(unambiguous(&hosted(|b| b.uri("https://other/fhir/Patient"))).is_err());
+        assert!(unambiguous(&hosted(|b| b.uri("*"))).is_err());
+    }
+
+    #[test]
+    fn a_request_is_for_one_host() {
+        let refused = |build: fn(http::request::Builder) -> http::request::Builder| {
+            unambiguous(&head(build)).is_err()
+        };
+        assert!(refused(|b| b));
+        assert!(!refused(|b| b.version(Version::HTTP_10)));
+        for (host, fits) in [
+            ("fhir.example", true),
+            ("FHIR_1.example:8443", true),
+            ("127.0.0.1:8443", true),
+            ("[::1]", true),
+            ("[2001:db8::1]:443", true),
+            ("", false),
+            (" ", false),
+            (":443", false),
+            ("fhir.example:", false),
+            ("fhir.example:x", false),
+            ("fhir.example:+1", false),
+            ("fhir.example:65536", false),
+            ("fhir.example:443:443", false),
+            ("user@fhir.example", false),
+            ("fhir.example/x", false),
+            ("fhir.example?", false),
+            ("fhir.example#", false),
+            ("fhir.example\\x", false),
+            ("fhir.example, other", false),
+            ("https://fhir.example", false),
+            ("[::1", false),
+            ("[]", false),
+            ("[::1]x", false),
+            ("[fhir.example]", false),
+            ("\u{e9}", false),
+        ] {
+            let head = head(|b| b.header("host", host.as_bytes()));
+            assert_eq!(unambiguous(&head).is_ok(), fits, "{host}");
+        }
+        let h2 = |uri: &str, host: Option<&str>| {
+            let head = head(|b| {
+                let b = b.version(Version::HTTP_2).uri(uri);
+                host.into_iter().fold(b, |b, host| b.header("host", host))
+            });
+            unambiguous(&head).is_ok()
+        };
+        assert!(h2("https://fhir.example/fhir/Patient", None));
+        assert!(h2(
+            "https://fhir.example/fhir/Patient",
+            Some("FHIR.example")
+        ));
+        assert!(!h2(
+            "https://fhir.example/fhir/Patient",
+            Some("other.example")
+        ));
+        assert!(!h2("https://user@fhir.example/fhir/Patient", None));
+        assert!(!h2("http://fhir.example/fhir/Patient", None));
     }
 }

@@ -1,12 +1,14 @@
 //! The way of a request, from top to bottom: head, caller, interaction, decision, record,
 //! upstream, judged windows. The one place that knows every stage.
 
+mod call;
 mod caller;
 mod enter;
 mod questions;
 mod renew;
 mod reply;
 mod rest;
+mod shed;
 mod state;
 
 use std::panic::resume_unwind;
@@ -18,14 +20,14 @@ use chartward_rules::decide::{self, Facts, Permit, Sealer, UpstreamHead, Verdict
 use chartward_rules::fhir::interaction::Interaction;
 use chartward_rules::record::Call;
 use chartward_rules::refusal::{No, Reason};
-use http::{HeaderName, HeaderValue, Method, Request, Response, header};
-use hyper::body::Incoming;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::gate::{Body, Stream};
 use super::http as head_stage;
-use super::listen::{Handler, Peer};
+use super::listen::{Excess, Gathered, Handler, Peer, Upload};
 use super::pages::{Pages, Position};
 use super::upstream::Ask;
 use crate::base::clock::now;
@@ -35,6 +37,7 @@ use crate::base::metrics::{Metrics, Outcome};
 use renew::Renewal;
 use reply::{Answer, Refused};
 use rest::{Guard, Rest, of_fault};
+use shed::Shed;
 use state::View;
 
 pub use caller::Caller;
@@ -68,6 +71,7 @@ pub struct Core {
     ids: head_stage::Ids,
     /// Requests that go on though their caller may have left.
     detached: AtomicUsize,
+    shed: Shed,
 }
 
 impl Core {
@@ -98,6 +102,7 @@ impl Handler for Pipeline {
             view: Mutex::new(Arc::new(view)),
             ids: head_stage::Ids::new(),
             detached: AtomicUsize::new(0),
+            shed: Shed::default(),
         })
     }
 
@@ -110,6 +115,7 @@ impl Handler for Pipeline {
         while core.detached.load(Ordering::Relaxed) > 0 {
             sleep(LOOK).await;
         }
+        core.tell_shed();
         // the notes of requests that just ended are handed over by the recorder's own task
         for _ in 0..8 {
             tokio::task::yield_now().await;
@@ -119,43 +125,35 @@ impl Handler for Pipeline {
     async fn handle(
         core: Arc<Core>,
         caller: Arc<Caller>,
-        request: Request<Incoming>,
+        request: Request<Upload>,
     ) -> Response<Body> {
-        let began = Instant::now();
         let (head, body) = request.into_parts();
-        let call = Box::new(Call {
-            request_id: core.ids.of(&head.headers),
-            node: core.shared.node.clone(),
-            arrived: now(),
-            ip: caller.peer.address.ip(),
-            user_agent: enter::user_agent(&head.headers),
-            subject: None,
-            action: None,
-            purpose: None,
-            pack: None,
-        });
-        let is_last = head_stage::ends_connection(&head);
-        let mut exchange = Exchange {
-            view: core.view(),
-            core,
-            caller,
-            began,
-            place: None,
-            interaction: None,
-            is_head: head.method == Method::HEAD,
-            stays: None,
-        };
-        let mut response = match exchange.enter(head, body, call).await {
+        let call = Box::new(core.call(&caller, &head));
+        let mut exchange = Exchange::new(core, caller, &head);
+        match exchange.enter(head, body, call).await {
             Err(refused) => exchange.refuse(refused).await,
             Ok(entered) if entered.interaction.is_unsafe() => detached(exchange, entered).await,
             Ok(entered) => exchange.serve(entered).await,
-        };
-        if is_last {
-            response
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+    }
+
+    async fn refuse_head(
+        core: Arc<Core>,
+        caller: Arc<Caller>,
+        head: Parts,
+        excess: Excess,
+    ) -> Response<Body> {
+        let no = No::new(match excess {
+            Excess::Target => Reason::TargetTooLong,
+            Excess::Headers => Reason::HeadTooLarge,
+        });
+        let call = Box::new(core.call(&caller, &head));
+        let exchange = Exchange::new(core, caller, &head);
+        exchange.refuse(Refused::new(no, call)).await
+    }
+
+    fn shed(core: &Arc<Core>, caller: &Caller, head: &Parts) -> Response<Body> {
+        core.shed(core.call(caller, head), head.method == Method::HEAD)
     }
 }
 
@@ -171,6 +169,8 @@ struct Entered {
     authorization: Option<HeaderValue>,
     /// The caller's headers that go upstream.
     passing: Vec<(HeaderName, HeaderValue)>,
+    /// Its part of the memory that bodies share.
+    _body: Option<Gathered>,
 }
 
 /// One request on its way.
@@ -221,6 +221,19 @@ impl Drop for Ends {
 }
 
 impl Exchange {
+    fn new(core: Arc<Core>, caller: Arc<Caller>, head: &Parts) -> Self {
+        Self {
+            view: core.view(),
+            core,
+            caller,
+            began: Instant::now(),
+            place: None,
+            interaction: None,
+            is_head: head.method == Method::HEAD,
+            stays: None,
+        }
+    }
+
     /// Decision, record, upstream, judged windows.
     async fn serve(&self, entered: Entered) -> Response<Body> {
         match self.try_serve(entered).await {
@@ -237,6 +250,7 @@ impl Exchange {
             purpose,
             authorization,
             passing,
+            _body,
         } = entered;
         let Some(service) = self.view.version.services.get(place) else {
             return Err(Refused::new(No::new(Reason::NotUnderstood), call));

@@ -30,7 +30,7 @@ use chartward_rules::source::{Diagnostics, Outcome, Source, Span, Table, read};
 use place::Place;
 
 pub use identity::{CertificateName, Issuer, ScopeRule, Workload};
-pub use limits::Limits;
+pub use limits::{Limit, Limits};
 pub use listen::{ClientAuth, Listen, Server, Tls};
 pub use reload::Reload;
 pub use secret::{Handles, Secret};

@@ -9,7 +9,10 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{Shared, Slot};
+use super::{
+    Shared,
+    slots::{Shaking, Slot},
+};
 
 /// How long to leave the kernel alone when it has no file or memory for a connection.
 const BREATHER: Duration = Duration::from_millis(50);
@@ -20,6 +23,7 @@ pub(super) struct Arrival {
     pub address: SocketAddr,
     pub at: Instant,
     pub slot: Slot,
+    pub shaking: Shaking,
 }
 
 /// Accepts until `stop` is set (or its sender gone), then what waits, and closes the listener.
@@ -79,15 +83,22 @@ struct Dealer<'a> {
 impl Dealer<'_> {
     fn deal(&mut self, socket: std::net::TcpStream, address: SocketAddr) {
         let shared = self.shared.load_full();
-        let Some(slot) = Slot::take(&shared) else {
-            shared.metrics.connections_refused.inc();
-            return;
+        let taken =
+            Slot::take(&shared, address.ip()).and_then(|slot| Ok((slot, Shaking::begin(&shared)?)));
+        let (slot, shaking) = match taken {
+            Ok(taken) => taken,
+            Err(limit) => {
+                shared.metrics.connections_refused.inc();
+                shared.metrics.exceeded(limit);
+                return;
+            }
         };
         let mut arrival = Arrival {
             socket,
             address,
             at: Instant::now(),
             slot,
+            shaking,
         };
         for _ in 0..self.cores.len() {
             self.next = (self.next + 1) % self.cores.len();

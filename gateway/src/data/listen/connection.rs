@@ -1,6 +1,7 @@
 //! One connection, from the handshake to its end.
 
 use std::{
+    error::Error as _,
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
@@ -21,9 +22,15 @@ use super::{
     Handler, Peer, Shared,
     accept::Arrival,
     calls::Calls,
+    frames::Frames,
+    heads::Heads,
     pulse::{Felt, Pulse, State},
+    watched::{Watch, Watched},
 };
-use crate::base::config::Limits;
+use crate::base::{
+    config::{Limit, Limits},
+    metrics::Metrics,
+};
 
 /// What a connection that is asked to end has to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -32,12 +39,12 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// its answer says that it is the last, where a closed connection would have lost it.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// HTTP/2: requests at once on a connection.
-const STREAMS: u32 = 100;
 /// HTTP/2: what a caller may send of a body before it is read.
 const STREAM_WINDOW: u32 = 256 << 10;
 /// HTTP/2: the same over all streams of a connection.
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// HTTP/2: streams that were reset before they were looked at.
+const RESET_UNSEEN: usize = 20;
 /// HTTP/2: bytes of an answer that wait for a caller.
 const SEND_BUFFER: usize = 256 << 10;
 /// HTTP/1: hyper's usual buffer, unless a head needs more.
@@ -57,6 +64,7 @@ pub(super) async fn serve<H: Handler>(
         address,
         at,
         slot: _slot,
+        shaking,
     } = arrival;
     let pulse = Pulse::new(at, &shared.limits);
     let Ok(socket) = TcpStream::from_std(socket) else {
@@ -70,8 +78,12 @@ pub(super) async fn serve<H: Handler>(
         pulse: pulse.clone(),
     };
     let shaken = timeout_at(at + shared.limits.handshake, shared.tls.accept(felt)).await;
+    drop(shaking);
     let Ok(Ok(stream)) = shaken else {
         shared.metrics.handshake_failures.inc();
+        if shaken.is_err() {
+            shared.metrics.exceeded(Limit::Handshake);
+        }
         return;
     };
     let peer = peer(&stream, address);
@@ -85,13 +97,17 @@ pub(super) async fn serve<H: Handler>(
         shared: shared.clone(),
         quitting: quitting.clone(),
     };
-    let stream = TokioIo::new(stream);
+    let metrics = &shared.metrics;
     if h2 {
+        let watch = Watch::Http2(Frames::new(shared.limits.h2_frames), pulse.clone());
+        let stream = TokioIo::new(Watched { stream, watch });
         let connection = h2_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(Box::pin(connection), &pulse, quitting).await;
+        watch_over(Box::pin(connection), &pulse, metrics, quitting).await;
     } else {
+        let watch = Watch::Http1(Heads::default());
+        let stream = TokioIo::new(Watched { stream, watch });
         let connection = h1_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(Box::pin(connection), &pulse, quitting).await;
+        watch_over(Box::pin(connection), &pulse, metrics, quitting).await;
     }
 }
 
@@ -126,7 +142,9 @@ fn h1_builder(limits: &Limits) -> http1::Builder {
 fn h2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(u32::try_from(limits.h2_streams).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESET_UNSEEN)
+        .max_local_error_reset_streams(limits.h2_resets)
         .max_header_list_size(u32::try_from(head_bytes(limits)).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -140,21 +158,21 @@ fn head_bytes(limits: &Limits) -> usize {
     limits.url_bytes + limits.header_bytes + 32 * (limits.header_count + 4)
 }
 
+type Stream = TokioIo<Watched<TlsStream<Felt>>>;
+
 /// What both versions of a connection can do.
-trait Connection: Future {
+trait Connection: Future<Output = hyper::Result<()>> {
     /// Ends when what was begun has ended.
     fn leave(self: Pin<&mut Self>);
 }
 
-impl<H: Handler> Connection for http1::Connection<TokioIo<TlsStream<Felt>>, Calls<H>> {
+impl<H: Handler> Connection for http1::Connection<Stream, Calls<H>> {
     fn leave(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
-impl<H: Handler> Connection
-    for http2::Connection<TokioIo<TlsStream<Felt>>, Calls<H>, TokioExecutor>
-{
+impl<H: Handler> Connection for http2::Connection<Stream, Calls<H>, TokioExecutor> {
     fn leave(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -165,6 +183,7 @@ impl<H: Handler> Connection
 async fn watch_over(
     mut connection: Pin<Box<impl Connection>>,
     pulse: &Pulse,
+    metrics: &Metrics,
     mut quitting: watch::Receiver<bool>,
 ) {
     let mut quit = pin!(async move {
@@ -175,7 +194,10 @@ async fn watch_over(
     let (mut asked_to_quit, mut leaving) = (false, false);
     let mut lingers: Option<Instant> = None;
     poll_fn(|cx| {
-        if connection.as_mut().poll(cx).is_ready() {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Err(error) = ended {
+                count(&error, pulse, metrics);
+            }
             return Poll::Ready(());
         }
         if !asked_to_quit && quit.as_mut().poll(cx).is_ready() {
@@ -214,9 +236,14 @@ async fn watch_over(
                 }
                 State::Idle if !leaving => {
                     leaving = true;
+                    metrics.exceeded(Limit::Idle);
                     connection.as_mut().leave();
                     cx.waker().wake_by_ref();
                     alarm.as_mut().reset(now + GOODBYE);
+                }
+                State::Stuck(limit) if !leaving => {
+                    metrics.exceeded(limit);
+                    return Poll::Ready(());
                 }
                 _ => return Poll::Ready(()),
             }
@@ -224,4 +251,25 @@ async fn watch_over(
         Poll::Pending
     })
     .await;
+}
+
+/// Counts what ended a connection, where that was the caller's excess.
+fn count(error: &hyper::Error, pulse: &Pulse, metrics: &Metrics) {
+    if pulse.is_flooded() {
+        metrics.exceeded(Limit::H2Frames);
+    } else if error.is_parse_too_large() {
+        metrics.exceeded(Limit::HeaderBytes);
+    } else if error.is_parse() {
+        metrics.malformed_heads.inc();
+    } else if pulse.is_h2() && too_much(error) {
+        metrics.exceeded(Limit::H2Resets);
+    }
+}
+
+/// Whether HTTP/2 had enough of the caller: resets, CONTINUATION or small DATA frames.
+fn too_much(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &h2::Error| {
+        cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
 }

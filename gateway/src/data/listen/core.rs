@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{Count, Handler, accept::Arrival, connection};
+use super::{Handler, Taken, accept::Arrival, connection};
 
 /// What [`Handler::finish`] is given.
 const FINISH: Duration = Duration::from_secs(2);
@@ -23,11 +23,11 @@ pub(super) fn run<H: Handler>(
     runtime: Runtime,
     index: usize,
     handler: &Arc<H>,
-    count: &Count,
+    taken: &Taken,
     dealt: UnboundedReceiver<Arrival>,
     stopped: &watch::Receiver<Option<Instant>>,
 ) {
-    runtime.block_on(serve(index, handler, count, dealt, stopped));
+    runtime.block_on(serve(index, handler, taken, dealt, stopped));
     // a name that is being looked up holds nothing up
     runtime.shutdown_background();
 }
@@ -35,7 +35,7 @@ pub(super) fn run<H: Handler>(
 async fn serve<H: Handler>(
     index: usize,
     handler: &Arc<H>,
-    count: &Count,
+    taken: &Taken,
     mut dealt: UnboundedReceiver<Arrival>,
     stopped: &watch::Receiver<Option<Instant>>,
 ) {
@@ -61,7 +61,7 @@ async fn serve<H: Handler>(
     let deadline = (*stopped.borrow()).unwrap_or_else(Instant::now);
     let ended = async { while connections.join_next().await.is_some() {} };
     if timeout_at(deadline, ended).await.is_err() {
-        count.cut.fetch_add(connections.len(), Ordering::Relaxed);
+        taken.cut.fetch_add(connections.len(), Ordering::Relaxed);
         connections.shutdown().await;
     }
     // streams of HTTP/2 are tasks of their own, and learn now that their connection is gone

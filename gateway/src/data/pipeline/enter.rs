@@ -8,9 +8,12 @@ use chartward_rules::record::Call;
 use chartward_rules::refusal::{No, Reason};
 use chartward_rules::subject::Subject;
 use http::{header, request::Parts};
-use hyper::body::Incoming;
+
+use http_body::Body as _;
 
 use super::super::http as head_stage;
+use super::super::listen::Upload;
+use super::rest::of_upload;
 use super::{Entered, Exchange, Refused, Service};
 use crate::base::clock::now;
 
@@ -18,7 +21,7 @@ impl Exchange {
     pub(super) async fn enter(
         &mut self,
         head: Parts,
-        body: Incoming,
+        body: Upload,
         mut call: Box<Call>,
     ) -> Result<Entered, Refused> {
         macro_rules! or_refuse {
@@ -67,17 +70,25 @@ impl Exchange {
             Takes::Bundle => {}
         }
         or_refuse!(head_stage::announced(&head, &body, most));
-        let body = or_refuse!(head_stage::whole(body, most, limits.body).await);
+        let gathered = match takes {
+            Takes::Nothing if body.is_end_stream() => None,
+            Takes::Nothing => match body.gather(0).await {
+                Ok(_) => None,
+                Err(_) => or_refuse!(Err(head_stage::misplaced())),
+            },
+            _ => Some(or_refuse!(body.gather(most).await.map_err(of_upload))),
+        };
+        let body = gathered.as_deref();
 
         // the interaction: the same reading is decided on and sent
         let is_form = takes == Takes::Form;
-        let form = match is_form {
-            true => Some(or_refuse!(head_stage::text(&body))),
-            false => None,
+        let form = match body.filter(|_| is_form) {
+            Some(body) => Some(or_refuse!(head_stage::text(body))),
+            None => None,
         };
         let asked = Asked {
             form,
-            body: (!is_form && takes != Takes::Nothing).then_some(&body),
+            body: body.filter(|_| !is_form),
             content_type: or_refuse!(head_stage::once(&head.headers, &header::CONTENT_TYPE)),
             if_match: or_refuse!(head_stage::once(&head.headers, &header::IF_MATCH)),
             if_none_exist: or_refuse!(head_stage::once(&head.headers, &head_stage::IF_NONE_EXIST)),
@@ -95,6 +106,7 @@ impl Exchange {
             authorization: head.headers.get(header::AUTHORIZATION).cloned(),
             passing: head_stage::passed_on(&head.headers, &call.request_id),
             call,
+            _body: gathered,
         })
     }
 
@@ -117,10 +129,4 @@ impl Exchange {
         }
         interaction.resumed(&position.query, position.upstream, position.purpose)
     }
-}
-
-/// `User-Agent`, cut.
-pub(super) fn user_agent(headers: &http::HeaderMap) -> Option<Box<str>> {
-    let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
-    Some(text.get(..text.len().min(200))?.into())
 }

@@ -67,28 +67,7 @@ impl Exchange {
     }
 
     pub(super) fn reply(&self, answer: Answer) -> Response<Body> {
-        let status = http::StatusCode::from_u16(answer.head.status).unwrap_or_default();
-        let bare = self.is_head || status == http::StatusCode::NO_CONTENT;
-        let mut response = Response::new(if bare { Body::Empty } else { answer.body });
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        for (name, value) in &answer.head.headers {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.append(HeaderName::from_static(name), value);
-            }
-        }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
-        if let Ok(id) = HeaderValue::from_str(&answer.request_id) {
-            headers.insert(head_stage::REQUEST_ID, id);
-        }
-        if let (true, Some(length)) = (self.is_head, answer.length) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        response
+        answer.into_response(self.is_head)
     }
 
     pub(super) fn finished(&self, outcome: Outcome) {
@@ -100,6 +79,33 @@ impl Exchange {
         metrics
             .request_seconds
             .observe(self.began.elapsed().as_secs_f64());
+    }
+}
+
+impl Answer {
+    pub(super) fn into_response(self, is_head: bool) -> Response<Body> {
+        let status = http::StatusCode::from_u16(self.head.status).unwrap_or_default();
+        let bare = is_head || status == http::StatusCode::NO_CONTENT;
+        let mut response = Response::new(if bare { Body::Empty } else { self.body });
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        for (name, value) in &self.head.headers {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.append(HeaderName::from_static(name), value);
+            }
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            headers.insert(head_stage::REQUEST_ID, id);
+        }
+        if let (true, Some(length)) = (is_head, self.length) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        response
     }
 }
 

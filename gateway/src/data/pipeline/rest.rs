@@ -10,6 +10,7 @@ use chartward_rules::record::{self, Call};
 use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
 
 use super::super::gate::{BrokenOff, Windows};
+use super::super::listen::UploadError;
 use super::super::upstream::{self, ReadBody};
 use super::renew::Renewal;
 use super::{Core, Exchange};
@@ -200,6 +201,15 @@ pub(super) fn of_fault(fault: &upstream::Fault) -> No {
         _ => Reason::UpstreamUnavailable,
     };
     No::new(reason).because(fault.detail())
+}
+
+pub(super) fn of_upload(error: UploadError) -> No {
+    match error {
+        UploadError::Long => No::new(Reason::TooLarge),
+        UploadError::NoRoom => No::new(Reason::Overloaded),
+        UploadError::Slow => No::new(Reason::NotUnderstood).because("the body took too long"),
+        UploadError::Broken => No::new(Reason::NotUnderstood).because("the body broke off"),
+    }
 }
 
 fn of_rows(fault: chartward_rules::mask::Fault) -> No {
