@@ -4,7 +4,7 @@ use chartward_tests::Request;
 use serde_json::{Value, json};
 
 use super::stage::{
-    Chart, behind, fresh, labelled, observation, own, patch, patient, resource, word,
+    Behind, Chart, behind, fresh, labelled, observation, own, patch, patient, resource, word,
 };
 
 fn without_id(mut resource: Value) -> Value {
