@@ -69,13 +69,19 @@ impl Exchange {
             }
             Takes::Bundle => {}
         }
-        or_refuse!(head_stage::announced(&head, &body, most));
+        let query = head.uri.query().unwrap_or("");
+        let announced = head_stage::announced(&head, &body, most);
         let gathered = match takes {
-            Takes::Nothing if body.is_end_stream() => None,
-            Takes::Nothing => match body.gather(0).await {
-                Ok(_) => None,
-                Err(_) => or_refuse!(Err(head_stage::misplaced())),
-            },
+            Takes::Nothing if body.is_end_stream() && announced.is_ok() => None,
+            Takes::Nothing => {
+                if announced.is_err() || body.gather(0).await.is_err() {
+                    // what the head alone says comes first: an operation isn't for want of a body
+                    let head = understand(Asked::new(method, below, query));
+                    or_refuse!(head.and_then(|_| Err(head_stage::misplaced())));
+                }
+                None
+            }
+            _ if announced.is_err() => or_refuse!(announced.map(|()| None)),
             _ => Some(or_refuse!(body.gather(most).await.map_err(of_upload))),
         };
         let body = gathered.as_deref();
@@ -92,7 +98,7 @@ impl Exchange {
             content_type: or_refuse!(head_stage::once(&head.headers, &header::CONTENT_TYPE)),
             if_match: or_refuse!(head_stage::once(&head.headers, &header::IF_MATCH)),
             if_none_exist: or_refuse!(head_stage::once(&head.headers, &head_stage::IF_NONE_EXIST)),
-            ..Asked::new(method, below, head.uri.query().unwrap_or(""))
+            ..Asked::new(method, below, query)
         };
         let mut interaction = or_refuse!(understand(asked));
         call.action = Some(interaction.action());
