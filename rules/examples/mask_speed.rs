@@ -104,7 +104,8 @@ fn ask(program: &Arc<Program>, mint: &Mint, role: &str, answer: &Bytes) -> usize
     let Ok(interaction) = understand(request) else {
         panic!("a search")
     };
-    let seal = |_: &Call, _: &Interaction| -> Sealer { Arc::new(|position: &str| position.to_owned()) };
+    let seal =
+        |_: &Call, _: &Interaction| -> Sealer { Arc::new(|position: &str| position.to_owned()) };
     let Verdict::Permit(permit) = decide(
         program,
         &service,

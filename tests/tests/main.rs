@@ -4,6 +4,7 @@ mod attacks;
 mod command_line;
 mod crash;
 mod edge;
+mod interactions;
 mod leaks_synthea;
 mod odd_targets;
 mod real_server;
