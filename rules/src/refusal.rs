@@ -298,6 +298,11 @@ impl No {
         }
     }
 
+    /// What the caller is told, as an OperationOutcome in JSON.
+    pub(crate) fn outcome(&self, request_id: &str) -> Vec<u8> {
+        outcome(self.reason, self.name.as_deref(), request_id)
+    }
+
     /// Adds what only the record sees.
     pub fn because(mut self, detail: &'static str) -> Self {
         self.detail = Some(detail);
@@ -383,7 +388,7 @@ impl Refusal {
         if reason.status() == 503 {
             headers.push(("retry-after", "1".to_owned()));
         }
-        let body = outcome(reason, self.no.name.as_deref(), &self.call.request_id);
+        let body = self.no.outcome(&self.call.request_id);
         (
             AnswerHead {
                 status: reason.status(),

@@ -33,6 +33,8 @@ pub(super) enum Decided {
     Go(Box<Plan>),
     /// These are to be learned first.
     Ask(Vec<Question>),
+    /// Answered here with this body.
+    Here(Vec<u8>),
 }
 
 pub(super) type Decision = Result<Decided, No>;
@@ -44,6 +46,8 @@ pub(super) type Seals<'a> = &'a dyn Fn(&Interaction) -> Sealer;
 pub(super) struct Desk<'a> {
     pub(super) program: &'a Arc<Program>,
     pub(super) service: &'a Service,
+    /// What refused entries of a batch are told by.
+    pub(super) request_id: &'a str,
     subject: &'a Subject,
     pub(super) stance: Arc<Stance>,
     pub(super) facts: &'a Facts,
@@ -65,6 +69,7 @@ impl<'a> Desk<'a> {
     pub(super) fn new(
         program: &'a Arc<Program>,
         service: &'a Service,
+        request_id: &'a str,
         subject: &'a Subject,
         stance: Arc<Stance>,
         facts: &'a Facts,
@@ -73,6 +78,7 @@ impl<'a> Desk<'a> {
         Self {
             program,
             service,
+            request_id,
             subject,
             stance,
             facts,
@@ -159,6 +165,12 @@ impl<'a> Desk<'a> {
             also: Classes::default(),
             nest: 0,
         }
+    }
+
+    /// How many rows a page has upstream.
+    pub(super) fn count(&self, asked: Option<u32>) -> String {
+        let count = asked.unwrap_or(self.service.page_default);
+        count.clamp(1, self.service.page_max).to_string()
     }
 
     /// A judge of rows under this right.

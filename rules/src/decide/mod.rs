@@ -4,10 +4,12 @@
 //! out: a [`Verdict`]. Default deny (D2): what no grant of a role in force covers is refused.
 //! **Never here:** a row. Rows are judged by the [`Judge`] that a permit opens.
 
+mod batch;
 mod capabilities;
 mod deletes;
 mod desk;
 mod facts;
+mod history;
 mod judge;
 mod matches;
 mod patches;
@@ -124,7 +126,8 @@ pub fn decide(
         return Verdict::Refuse(no, call);
     }
     let seal = |of: &Interaction| sealer(&call, of);
-    let desk = Desk::new(program, service, &subject, stance, facts, &seal);
+    let id = &call.request_id;
+    let desk = Desk::new(program, service, id, &subject, stance, facts, &seal);
     let decided = decide_one(&desk, interaction);
     let shared = record::shared(&call, &desk.into_names());
     let plan = match decided {
@@ -135,6 +138,9 @@ pub fn decide(
                 questions,
                 shared,
             });
+        }
+        Ok(Decided::Here(body)) => {
+            return Verdict::Answer(Answer::new(call, json_head(200), body));
         }
         Ok(Decided::Go(plan)) => plan,
     };
@@ -162,12 +168,22 @@ fn bound_to(interaction: &Interaction) -> Option<&str> {
 fn decide_one(desk: &Desk<'_>, interaction: &Interaction) -> Decision {
     match interaction {
         Interaction::Read { resource, id } => reads::read(desk, *resource, id),
+        Interaction::VRead {
+            resource,
+            id,
+            version,
+        } => reads::version(desk, *resource, id, version),
+        Interaction::History(asked) => history::history(desk, interaction, asked),
         Interaction::Search(search) => searches::search(desk, interaction, search),
+        Interaction::SystemSearch(system) => searches::system(desk, interaction, system),
         Interaction::Create(create) => writes::create(desk, create),
         Interaction::Update(update) => writes::update(desk, update),
         Interaction::Patch(patch) => patches::patch(desk, patch),
         Interaction::Delete(delete) => deletes::delete(desk, delete),
-        _ => Err(No::new(Reason::NotSupported)),
+        Interaction::Bundle(bundle) => batch::bundle(desk, bundle),
+        Interaction::Capabilities | Interaction::Options { .. } => {
+            Err(No::new(Reason::NotSupported))
+        }
     }
 }
 

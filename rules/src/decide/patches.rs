@@ -4,7 +4,6 @@
 //! What a patch makes is bounded: a few operations that copy what they copied could make anything
 //! of any size.
 
-use bytes::Bytes;
 use json_patch::{PatchOperation, patch_unsafe};
 use serde_json::Value;
 
@@ -12,7 +11,7 @@ use super::desk::{Decided, Decision, Desk};
 use super::matches::{Found, found};
 use super::stored::Current;
 use super::writes::{author, fits, parse, replace, version};
-use crate::fhir::interaction::{Aim, Patch};
+use crate::fhir::interaction::{Aim, Body, Patch};
 use crate::fhir::tables::r4;
 use crate::mask::scan::MAX_DEPTH;
 use crate::pack::Can;
@@ -46,9 +45,10 @@ pub(super) fn patch(desk: &Desk<'_>, patch: &Patch) -> Decision {
         return Err(No::named(Reason::WriteNeedsMerge, r4().name(resource)));
     }
     let row = parse(&stored.bytes)?;
-    let body = Bytes::from(applied(row, patch.body.bytes(), desk.service.row_max)?);
-    fits(desk, &author, resource, &body)?;
-    replace(desk, resource, &stored, &body, if_match)
+    let made = applied(row, patch.body.bytes(), desk.service.row_max)?;
+    let body = Body::of_patch(made.into(), resource)?;
+    fits(desk, &author, resource, body.bytes())?;
+    replace(desk, resource, &stored, body.bytes(), if_match)
 }
 
 /// The row after the patch. Its type and id stay.

@@ -79,6 +79,11 @@ impl RowJudge {
         }
     }
 
+    /// The type whose rows it judges.
+    pub(crate) fn resource(&self) -> TypeId {
+        self.candidates.resource
+    }
+
     /// Judges the resource at `at`; the position after it, and what became of it.
     pub(crate) fn judge(
         &mut self,

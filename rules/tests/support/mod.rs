@@ -1,6 +1,8 @@
 //! Asks the rules as the gateway does: decide, open, feed, record, release.
 #![allow(dead_code)] // not every test file looks at every part
 
+pub mod store;
+
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
@@ -70,33 +72,14 @@ pub fn ask_bytes(
     answer: &[u8],
     piece: usize,
 ) -> Asked {
-    static MINT: OnceLock<Mint> = OnceLock::new();
-    let mint = MINT.get_or_init(|| Mint::take().expect("one mint"));
+    let mint = mint();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let interaction = match understand(Request::new("GET", path, query)) {
         Ok(interaction) => interaction,
         Err(no) => return Asked::Refused(no.reason.code(), no.name.map(String::from)),
     };
-    let call = Call {
-        request_id: "r".into(),
-        node: "n".into(),
-        arrived: Time(0),
-        ip: [127, 0, 0, 1].into(),
-        user_agent: None,
-        subject: Some(Arc::new(subject)),
-        action: None,
-        purpose: None,
-        pack: None,
-    };
-    let service = Service {
-        base: "https://gw/fhir".into(),
-        upstream_path: "/fhir".into(),
-        page_default: 50,
-        page_max: 500,
-        withheld_notice: true,
-        row_max: 32 << 20,
-        window: 256 << 10,
-    };
+    let call = call(subject);
+    let service = service();
     let seal = |_: &Call, _: &Interaction| -> chartward_rules::decide::Sealer {
         Arc::new(|position: &str| format!("[{position}]"))
     };
@@ -145,6 +128,38 @@ pub fn ask_bytes(
             Turn::Done(_) => return Asked::Leaves(String::from_utf8(body).expect("utf-8")),
             Turn::Feed => panic!("ended, yet wants more"),
         }
+    }
+}
+
+/// The one mint of this process.
+pub fn mint() -> &'static Mint {
+    static MINT: OnceLock<Mint> = OnceLock::new();
+    MINT.get_or_init(|| Mint::take().expect("one mint"))
+}
+
+pub fn call(subject: Subject) -> Call {
+    Call {
+        request_id: "r".into(),
+        node: "n".into(),
+        arrived: Time(0),
+        ip: [127, 0, 0, 1].into(),
+        user_agent: None,
+        subject: Some(Arc::new(subject)),
+        action: None,
+        purpose: None,
+        pack: None,
+    }
+}
+
+pub fn service() -> Service {
+    Service {
+        base: "https://gw/fhir".into(),
+        upstream_path: "/fhir".into(),
+        page_default: 50,
+        page_max: 500,
+        withheld_notice: true,
+        row_max: 32 << 20,
+        window: 256 << 10,
     }
 }
 

@@ -4,6 +4,11 @@
 //! nothing more of the answer may leave: before the first window it is a clean refusal, after it
 //! the connection breaks.
 
+mod batch;
+mod entry;
+mod frame;
+mod history;
+mod page;
 mod row;
 mod set;
 mod shape;
@@ -18,7 +23,8 @@ use crate::mask::Fault;
 use crate::proof::{Entry, Raw, Receipt, Released, Ticket, WrongReceipt};
 use crate::record::{self, Call, Row, Time};
 use crate::refusal::{AnswerHead, No, Reason};
-pub(super) use set::Page;
+pub(super) use batch::{Slot, refused};
+pub(super) use page::Page;
 pub(super) use shape::Shape;
 pub(super) use write::Wrote;
 

@@ -83,6 +83,16 @@ impl Body {
         Self(bytes)
     }
 
+    /// A resource of this type that a patch made: read as one that came would be.
+    pub(crate) fn of_patch(bytes: Bytes, resource: TypeId) -> Result<Self, No> {
+        let request = Request {
+            body: Some(&bytes),
+            content_type: Some("application/fhir+json"),
+            ..Request::new("PUT", "", "")
+        };
+        body::resource(&request, resource).map(|(body, _)| body)
+    }
+
     /// The bytes as they came.
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.0
