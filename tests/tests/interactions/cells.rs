@@ -23,8 +23,12 @@ enum Needs {
     More,
     /// A patient's compartment that the type is in, and what only those have who have all.
     Within,
-    /// Nothing but a credential with a scope: an answer of the gateway's own.
+    /// The right to some type's history as a whole: each caller sees those types alone.
+    Some,
+    /// Nothing but a credential: an answer of the gateway's own.
     Nothing,
+    /// Not even that.
+    Public,
     /// It is refused to everybody with a credential.
     Never(&'static str),
     /// Its body is refused, which is read only for those who have all.
@@ -124,6 +128,8 @@ impl Cell {
                 let no = Refuse(400, "not-understood");
                 [NOBODY, UNSCOPED, STRANGER, STRANGER, no]
             }
+            Needs::Some => [NOBODY, UNSCOPED, answer, STRANGER, answer],
+            Needs::Public => [answer; 5],
             Needs::Nothing => [NOBODY, answer, answer, answer, answer],
             Needs::Never(reason) => {
                 let no = Refuse(400, reason);
@@ -222,10 +228,10 @@ pub fn table() -> Vec<Cell> {
             .body(Body::Form)
             .sends("search-type", &["POST /fhir/{T}/_search"]),
         Cell::new("compartment", "GET", "/Patient/p/{T}", Within)
-            .sends("search-type", &["GET /fhir/Patient/p/{T}"]),
+            .sends("search-compartment", &["GET /fhir/Patient/p/{T}"]),
         Cell::new("compartment-form", "POST", "/Patient/p/{T}/_search", Within)
             .body(Body::Form)
-            .sends("search-type", &["POST /fhir/Patient/p/{T}/_search"]),
+            .sends("search-compartment", &["POST /fhir/Patient/p/{T}/_search"]),
         Cell::new("create", "POST", "/{T}", More)
             .body(Body::New)
             .answers(MADE)
@@ -238,10 +244,7 @@ pub fn table() -> Vec<Cell> {
         Cell::new("create-if-none-but-one", "POST", "/{T}", More)
             .body(Body::New)
             .header("if-none-exist", "_id=x")
-            .sends(
-                "create",
-                &["GET /fhir/{T}/x", "POST /fhir/{T}", "GET /fhir/{T}"],
-            ),
+            .sends("create", &["POST /fhir/{T}"]),
         Cell::new("update", "PUT", "/{T}/x", More)
             .body(Body::Row("x"))
             .sends("update", put),
@@ -293,8 +296,29 @@ pub fn table() -> Vec<Cell> {
 
 /// All that is asked of the whole service.
 pub fn of_the_base() -> Vec<Cell> {
-    use Needs::Nothing;
+    use Needs::{More, Nothing, Public};
     vec![
+        Cell::new("metadata", "GET", "/metadata", Public),
+        Cell::new("metadata-head", "HEAD", "/metadata", Public),
+        Cell::new("search", "GET", "/?_type=Patient&_id=x", More)
+            .sends("search-system", &["GET /fhir/"]),
+        Cell::new(
+            "search-form",
+            "POST",
+            "/_search?_type=Patient,Observation",
+            More,
+        )
+        .body(Body::Form)
+        .sends("search-system", &["POST /fhir/_search"]),
+        Cell::new("history", "GET", "/_history", Needs::Some)
+            .sends("history-system", &["GET /fhir/_history"]),
+        Cell::new(
+            "history-of",
+            "GET",
+            "/_history?_count=5&_since=2020-01-01T00:00:00Z",
+            Needs::Some,
+        )
+        .sends("history-system", &["GET /fhir/_history"]),
         Cell::new("options", "OPTIONS", "/", Nothing).answers(GONE),
         Cell::new("operation", "POST", "/$x", LATER).body(Body::Form),
         Cell::new("operation-get", "GET", "/$x", LATER),

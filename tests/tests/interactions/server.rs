@@ -39,6 +39,8 @@ fn act(method: &str, url: &str) -> (u16, Option<String>, Value) {
         }
     };
     match (method, parts.as_slice()) {
+        ("GET", []) | ("POST", ["_search"]) => (200, None, set("searchset", &found("Patient"))),
+        ("GET", ["_history"]) => (200, None, set("history", &[row("Patient", "x")])),
         ("GET", [kind, "_history"]) => (200, None, set("history", &[row(kind, "x")])),
         ("GET", [kind, id, "_history"]) => (200, None, set("history", &[row(kind, id)])),
         ("GET", [kind, id, "_history", _]) => (200, None, row(kind, id)),
