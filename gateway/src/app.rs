@@ -148,6 +148,10 @@ impl Plan {
     pub fn start(self) -> Result<Running, StartError> {
         let other = |error: &dyn std::fmt::Display| StartError::Other(error.to_string());
         let config = &self.config;
+        let (https, scraped) = (config.listen.https, config.listen.metrics);
+        let failed = |key, address| move |error| StartError::Listen(key, address, error);
+        // the environment is read before there are threads
+        let handed = Handed::take().map_err(failed("https", https))?;
         let node: Arc<str> = node().into();
         let journal = open_journal(config, &node)?;
         let handles = config.secrets.handles.open().map_err(StartError::Handles)?;
@@ -184,9 +188,6 @@ impl Plan {
             limits: config.limits.clone(),
             tls: self.tls.server.clone(),
         };
-        let (https, scraped) = (config.listen.https, config.listen.metrics);
-        let failed = |key, address| move |error| StartError::Listen(key, address, error);
-        let handed = Handed::take().map_err(failed("https", https))?;
         let listening = sockets::at(handed.https, https)
             .and_then(|handed| match handed {
                 Some(socket) => listen_on(socket, settings, &pipeline, &metrics),

@@ -103,6 +103,12 @@ impl Setup {
         }
     }
 
+    /// Another server of the same service.
+    pub fn another_upstream(mut self, upstream: impl Into<String>) -> Self {
+        self.upstream.push(upstream.into());
+        self
+    }
+
     /// Trusts an issuer.
     pub fn issuer(mut self, issuer: Issuer) -> Self {
         self.issuers.push(issuer);

@@ -6,6 +6,7 @@
 //! configuration, its listeners, its files and its command line.
 
 pub mod client;
+pub mod flood;
 pub mod gateway;
 pub mod h2;
 pub mod load;

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{interval, timeout};
 
 use crate::client::{Protocol, connect, tls_config};
 use crate::{Gateway, PATIENCE};
@@ -162,7 +162,7 @@ enum Sender {
 
 async fn go_on(shared: Arc<Shared>, protocol: Protocol) {
     let mut ticks = interval(shared.pace.unwrap_or(Duration::from_nanos(1)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // what a pause held up is caught up on: the rate is that of the whole
     let mut sender = None;
     while !shared.over.load(Ordering::Relaxed) {
         if shared.pace.is_some() {
@@ -314,6 +314,11 @@ impl Sent {
         }
         let error = error.into_error();
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        // a stream beyond the last one that a GOAWAY without an error names (RFC 9113 section
+        // 6.8); one that was taken ends in another way
+        if cause == "connection error received: not a result of an error" {
+            return Self::Never;
+        }
         Self::Lost(format!("{error}: {cause}"))
     }
 }

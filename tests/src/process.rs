@@ -83,6 +83,15 @@ impl Process {
         self.child.id()
     }
 
+    /// The most memory that it ever had resident, in KiB.
+    pub fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))
+            .expect("the process's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+            .expect("a peak of memory")
+    }
+
     /// What it wrote to standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().expect("no panic while held").clone()

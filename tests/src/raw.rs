@@ -85,7 +85,7 @@ impl Raw {
         }
     }
 
-    /// Reads what there is, at least a byte.
+    /// What comes next; or how the connection is, if nothing does within `quiet`.
     pub fn read_some(&mut self, quiet: Duration) -> Result<Vec<u8>, End> {
         let mut buffer = vec![0; 64 * 1024];
         match block_on(async { timeout(quiet, self.stream.read(&mut buffer)).await }) {

@@ -6,6 +6,7 @@ mod crash;
 mod edge;
 mod interactions;
 mod leaks_synthea;
+mod limits;
 mod odd_targets;
 mod real_server;
 mod reload;

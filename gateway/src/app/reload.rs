@@ -141,9 +141,10 @@ impl Reloader {
             .control
             .block_on(self.recorder.commit(self.record(&fields)));
         receipt.map_err(|error| Failed::Other(error.to_string()))?;
+        let generation = self.pipeline.live.swap(state);
+        // after it: what a handshake lets in is judged by no older trust
         self.door
             .change(plan.config.limits.clone(), plan.tls.server.clone());
-        let generation = self.pipeline.live.swap(state);
         self.plan = plan;
         Ok(generation)
     }

@@ -383,6 +383,7 @@ impl Exchange {
         };
         if let Err(no) = judge.head(head) {
             guard.disarm();
+            answer.discard();
             return Err(refuse(no));
         }
         if let Some(length) = answer.body.announced() {

@@ -176,6 +176,14 @@ impl Reply {
         reply
     }
 
+    /// As an entry of a Bundle, where nobody takes away the body of an answer to HEAD.
+    pub(crate) fn to(mut self, method: &Method) -> Self {
+        if method == Method::HEAD {
+            self.body = None;
+        }
+        self
+    }
+
     /// A Bundle, or another resource that isn't stored.
     pub(crate) fn made(body: Bytes) -> Self {
         Self {

@@ -11,6 +11,7 @@
 
 mod act;
 mod answer;
+mod body;
 mod bundle;
 mod capability;
 mod compartment;

@@ -5,11 +5,14 @@ use json_patch::Patch;
 use serde_json::Value;
 
 use super::act::Fault;
+use super::body;
 use super::row::Row;
 
 /// Reads a patch document.
 pub(crate) fn read(body: &[u8]) -> Result<Patch, Fault> {
-    serde_json::from_slice(body).map_err(|_| Fault::bad("structure", "the body isn't a JSON Patch"))
+    let document = body::read(body)?;
+    serde_json::from_value(document)
+        .map_err(|_| Fault::bad("structure", "the body isn't a JSON Patch"))
 }
 
 /// 415: XML Patch and FHIRPath Patch aren't spoken here.

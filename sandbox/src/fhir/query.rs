@@ -4,7 +4,7 @@ use super::dates::{Span, span};
 use super::head::is_json;
 use super::params::{Kind, PARAMS};
 use super::row::Row;
-use super::values::{System, Text, Token, Values, fold};
+use super::values::{System, Text, Token, Values, fold, literal};
 
 /// Rows of a page unless `_count` says otherwise.
 pub(crate) const PAGE: usize = 20;
@@ -66,6 +66,8 @@ enum Asked {
 /// A reference as asked for; without a type, any.
 #[derive(Debug)]
 struct Target {
+    /// The server's own base, which stored references may start with.
+    base: String,
     name: Option<String>,
     id: String,
 }
@@ -275,21 +277,22 @@ impl Target {
         let value = value
             .strip_prefix(base)
             .map_or(value, |rest| rest.trim_start_matches('/'));
-        match value.split_once('/') {
-            Some((name, id)) => Self {
-                name: Some(name.to_owned()),
-                id: id.to_owned(),
-            },
-            None => Self {
-                name: name.map(str::to_owned),
-                id: value.to_owned(),
-            },
+        let (name, id) = match value.split_once('/') {
+            Some((name, id)) => (Some(name), id),
+            None => (name, value),
+        };
+        Self {
+            base: base.to_owned(),
+            name: name.map(str::to_owned),
+            id: id.to_owned(),
         }
     }
 
     fn meets(&self, reference: &str) -> bool {
-        reference.split_once('/').is_some_and(|(name, id)| {
-            id == self.id && self.name.as_deref().is_none_or(|asked| asked == name)
+        literal(reference).is_some_and(|(base, name, id)| {
+            (base.is_empty() || base == self.base)
+                && id == self.id
+                && self.name.as_deref().is_none_or(|asked| asked == name)
         })
     }
 }
@@ -429,7 +432,9 @@ mod tests {
             json!({"resourceType": "Observation", "id": "b", "status": "amended",
                 "meta": {"lastUpdated": "2026-02-05T10:00:00Z"},
                 "code": {"coding": [{"code": "8867-4"}]},
-                "subject": {"reference": "Group/1"}, "effectiveDateTime": "2026-02"}),
+                "subject": {"reference": "Group/1"}, "effectiveDateTime": "2026-02",
+                "performer": [{"reference": "http://here/fhir/Patient/7/_history/2"},
+                    {"reference": "http://elsewhere/fhir/Patient/8"}]}),
             json!({"resourceType": "Patient", "id": "p", "birthDate": "1980-05-06", "gender": "female",
                 "name": [{"family": "O'Brien, Jr", "given": ["Zoë"]}],
                 "telecom": [{"system": "email", "value": "z@x.example"}]}),
@@ -468,6 +473,9 @@ mod tests {
             ("Observation", "subject=Patient/1", "a"),
             ("Observation", "subject:Group=1", "b"),
             ("Observation", "subject=http://here/fhir/Patient/1", "a"),
+            ("Observation", "performer=Patient/7", "b"),
+            ("Observation", "performer=http://here/fhir/Patient/7", "b"),
+            ("Observation", "performer=Patient/8", ""),
             ("Observation", "patient=1", "a"),
             ("Observation", "patient=2", ""),
             ("Observation", "date=2026-01", "a"),

@@ -15,7 +15,7 @@ use super::act::{Act, Fault, Payload, Place, Reply, Terms};
 use super::head::{self, Media};
 use super::store::Store;
 use super::write::Desk;
-use super::{Seen, answer, bundle, capability, dates, patch, read, route, transaction};
+use super::{Seen, answer, body, bundle, capability, dates, patch, read, route, transaction};
 use crate::http1::Answer;
 
 /// Requests that the log keeps, the latest.
@@ -175,8 +175,12 @@ impl Service {
         read::plain(&query, terms.handling).map_err(|fault| (fault, None))?;
         let replies: Vec<_> = match bundle.kind {
             bundle::Kind::Batch => {
+                let run = |act: Act| {
+                    let method = act.method.clone();
+                    Ok(self.run(act)?.to(&method))
+                };
                 let acts = bundle.entries.into_iter().map(|entry| entry.act);
-                acts.map(|act| self.run(act?)).collect()
+                acts.map(|act| run(act?)).collect()
             }
             bundle::Kind::Transaction => {
                 let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
@@ -219,7 +223,7 @@ fn resource(headers: &HeaderMap, body: &Bytes) -> Result<Value, Fault> {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Fault::new(status, "not-supported", text));
     }
-    serde_json::from_slice(body).map_err(|_| Fault::bad("structure", "the body isn't JSON"))
+    body::read(body)
 }
 
 /// The parameters of a POST search.

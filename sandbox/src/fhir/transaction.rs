@@ -105,7 +105,8 @@ pub(crate) fn run(
     }
     for (at, act) in reads {
         let reply = read::run(desk.store, base, metadata, &act);
-        replies.push((at, reply.map_err(|fault| (fault, at))?));
+        let reply = reply.map_err(|fault| (fault, at))?;
+        replies.push((at, reply.to(&act.method)));
     }
     replies.sort_by_key(|(at, _)| *at);
     Ok((work, replies.into_iter().map(|(_, reply)| reply).collect()))

@@ -100,14 +100,14 @@ pub(super) async fn serve<H: Handler>(
     let metrics = &shared.metrics;
     if h2 {
         let watch = Watch::Http2(Frames::new(shared.limits.h2_frames), pulse.clone());
-        let stream = TokioIo::new(Watched { stream, watch });
-        let connection = h2_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(Box::pin(connection), &pulse, metrics, quitting).await;
+        let stream = TokioIo::new(Watched::new(stream, watch));
+        let connection = Box::pin(h2_builder(&shared.limits).serve_connection(stream, calls));
+        watch_over(connection, &pulse, metrics, quitting).await;
     } else {
         let watch = Watch::Http1(Heads::default());
-        let stream = TokioIo::new(Watched { stream, watch });
-        let connection = h1_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(Box::pin(connection), &pulse, metrics, quitting).await;
+        let stream = TokioIo::new(Watched::new(stream, watch));
+        let connection = Box::pin(h1_builder(&shared.limits).serve_connection(stream, calls));
+        watch_over(connection, &pulse, metrics, quitting).await;
     }
 }
 
@@ -152,10 +152,11 @@ fn h2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// The largest head that can be within the limits; what is in it is counted once it is read.
+/// The largest head that is read: what is in it is counted then, and refused with a record if it is
+/// over a limit by less than as much again.
 fn head_bytes(limits: &Limits) -> usize {
     // RFC 9113 section 6.5.2 counts 32 for each field; HTTP/1 needs 4, and a request line
-    limits.url_bytes + limits.header_bytes + 32 * (limits.header_count + 4)
+    limits.url_bytes + 2 * limits.header_bytes + 32 * (limits.header_count + 4)
 }
 
 type Stream = TokioIo<Watched<TlsStream<Felt>>>;
@@ -178,7 +179,7 @@ impl<H: Handler> Connection for http2::Connection<Stream, Calls<H>, TokioExecuto
     }
 }
 
-/// Drives a connection to its end, or drops it when its pulse says so. Boxed, it is no part of its
+/// Drives a connection to its end, or gives it up when its pulse says so. Boxed, it is no part of its
 /// task's state, which would hold it several times over.
 async fn watch_over(
     mut connection: Pin<Box<impl Connection>>,
@@ -195,8 +196,8 @@ async fn watch_over(
     let mut lingers: Option<Instant> = None;
     poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            if let Err(error) = ended {
-                count(&error, pulse, metrics);
+            if let Err(error) = &ended {
+                count(error, pulse, metrics);
             }
             return Poll::Ready(());
         }

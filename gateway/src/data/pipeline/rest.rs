@@ -17,6 +17,9 @@ use super::{Core, Exchange};
 use crate::base::clock::now;
 use crate::base::metrics::{Outcome, ServiceMetrics};
 
+/// What leaves at once, with the head where it is the first, and whether it is the last.
+pub(super) type Window = ((Option<AnswerHead>, Released), bool);
+
 /// The rest of an answer: what is still judged, and what is said when it ends.
 pub(super) struct Rest {
     pub(super) core: Arc<Core>,
@@ -30,10 +33,16 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// The next window, released, and whether it is the last; `None` where nothing may be seen.
-    pub(super) async fn window(
-        &mut self,
-    ) -> Result<Option<((Option<AnswerHead>, Released), bool)>, No> {
+    /// The next window, released; `None` where nothing may be seen.
+    pub(super) async fn window(&mut self) -> Result<Option<Window>, No> {
+        let window = self.judged().await;
+        if window.is_err() {
+            self.upstream.distrust();
+        }
+        window
+    }
+
+    async fn judged(&mut self) -> Result<Option<Window>, No> {
         loop {
             self.renew().await?;
             match self.judge.turn(now()) {

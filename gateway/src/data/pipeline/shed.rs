@@ -53,8 +53,9 @@ impl Core {
     pub(super) fn tell_shed(&self) {
         let requests = self.shed.requests.swap(0, Relaxed);
         if requests > 0 {
-            let fields =
-                format!(r#""outcome":"refused","reason":"overloaded","requests":{requests}"#);
+            let fields = format!(
+                r#""decision":{{"outcome":"refuse","reason":"overloaded"}},"requests":{requests}"#
+            );
             let record = record::event(now(), "shed", &self.shared.node, &fields);
             self.recorder.note(Entry::own(record));
         }

@@ -15,6 +15,10 @@ use super::{Fault, connections::Lease, pool::Place};
 
 /// The longest value of a header that is told.
 const VALUE_BYTES: usize = 2 << 10;
+/// The longest body that is read though nobody wants it.
+const UNWANTED_BYTES: usize = 64 << 10;
+/// How long that may take.
+const UNWANTED: Duration = Duration::from_secs(1);
 
 /// The head of an answer, and its body to be read.
 pub struct Answer {
@@ -44,6 +48,8 @@ impl Answer {
         let mut body = ReadBody {
             incoming,
             lease: Some(lease),
+            ended: false,
+            distrusted: false,
             place: None,
             silence,
             deadline,
@@ -76,6 +82,27 @@ impl Answer {
         self.one(&LAST_MODIFIED)
     }
 
+    /// Nobody wants the body: a short one is read to its end by a task of its own, so that what is
+    /// refused doesn't cost the connection, and the next caller can't tell by the time it takes to
+    /// open one.
+    pub fn discard(self) {
+        let mut body = self.body;
+        let length = body.announced();
+        if body.ended || length.is_some_and(|length| length > UNWANTED_BYTES as u64) {
+            return;
+        }
+        tokio::spawn(async move {
+            let mut left = UNWANTED_BYTES;
+            let until = Instant::now() + UNWANTED;
+            while let Ok(Ok(Some(piece))) = timeout_at(until, body.next()).await {
+                match left.checked_sub(piece.len()) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        });
+    }
+
     /// A header that is there once, is not long, and is visible ASCII.
     fn one(&self, name: &HeaderName) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
@@ -87,11 +114,13 @@ impl Answer {
     }
 }
 
-/// A body that is read a piece at a time. Its connection serves again once the end was read; it is
-/// closed where this is dropped before.
+/// A body that is read a piece at a time. When this is dropped its connection serves again, if the
+/// end was read and nobody distrusts it; else it is closed.
 pub struct ReadBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    ended: bool,
+    distrusted: bool,
     place: Option<Place>,
     silence: Duration,
     deadline: Instant,
@@ -103,7 +132,7 @@ impl ReadBody {
     /// `limits.upstream_total`. After a fault there is nothing more to read.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
-            if self.lease.is_none() {
+            if self.ended {
                 return Ok(None);
             }
             let incoming = &mut self.incoming;
@@ -112,7 +141,7 @@ impl ReadBody {
             let frame = match timeout_at(until, frame).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => {
-                    self.give_back();
+                    self.end();
                     return Ok(None);
                 }
                 Ok(Some(Err(error))) => return Err(Fault::of(error)),
@@ -133,22 +162,37 @@ impl ReadBody {
         self.incoming.size_hint().exact()
     }
 
+    /// What was read isn't what was asked for: what this connection brings next may be the answer
+    /// to something else, too.
+    pub fn distrust(&mut self) {
+        self.distrusted = true;
+    }
+
     /// Keeps the request's place until the end.
     pub(super) fn hold(&mut self, place: Place) {
-        self.place = self.lease.is_some().then_some(place);
+        self.place = (!self.ended).then_some(place);
     }
 
     fn settle(&mut self) {
         if self.incoming.is_end_stream() {
-            self.give_back();
+            self.end();
         }
     }
 
-    fn give_back(&mut self) {
-        if let Some(lease) = self.lease.take() {
+    fn end(&mut self) {
+        self.ended = true;
+        self.place = None;
+    }
+}
+
+impl Drop for ReadBody {
+    fn drop(&mut self) {
+        if self.ended
+            && !self.distrusted
+            && let Some(lease) = self.lease.take()
+        {
             lease.give_back();
         }
-        self.place = None;
     }
 }
 

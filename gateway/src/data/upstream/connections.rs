@@ -60,7 +60,8 @@ impl Connections {
 
     /// Asks, and waits for the head of the answer.
     ///
-    /// A connection that waited may be closed by the time it is used: then a request that never
+    /// A connection that waited may be closed by the time it is used, or hold what doesn't belong
+    /// to the answer before: then a request that never
     /// left, or that is safe where it may be made `again`, is made once more on a new one.
     /// Dropping the future closes the connection.
     pub async fn send(
@@ -78,7 +79,8 @@ impl Connections {
                     unsent: Some(back), ..
                 }) => request = *back,
                 Err(Failed {
-                    fault: Fault::Closed(_),
+                    // malformed: most likely what followed the answer before
+                    fault: Fault::Closed(_) | Fault::Malformed(_),
                     ..
                 }) if ask.is_safe() && *again => {
                     *again = false;

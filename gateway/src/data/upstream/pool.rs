@@ -114,6 +114,7 @@ impl Pool {
                         answer.body.hold(place);
                         return Ok(answer);
                     }
+                    answer.discard();
                 }
                 Err(Failed { fault, unsent }) => {
                     let harmless = match fault {

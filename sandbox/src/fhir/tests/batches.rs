@@ -76,6 +76,7 @@ async fn each_entry_is_answered_in_its_place() {
     );
     assert_eq!(entries[5]["response"]["location"], "Patient/b/_history/2");
     assert!(entries[5]["response"]["lastModified"].is_string());
+    assert_eq!(entries[11].get("resource"), None, "HEAD");
     assert_eq!(
         entries[18]["resource"]["entry"][0]["request"]["method"],
         "DELETE"

@@ -3,6 +3,7 @@
 mod batches;
 mod conditions;
 mod histories;
+mod model;
 mod races;
 mod reads;
 mod running;

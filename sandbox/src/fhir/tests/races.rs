@@ -33,6 +33,13 @@ async fn together(server: &Arc<Server>, asked: impl Fn(usize) -> Asked) -> Vec<G
     callers.join_all().await
 }
 
+/// A patient so long that a write takes a while: who looks and writes apart is found out.
+fn long(mut patient: Value, mark: usize) -> Value {
+    let name = json!({"family": format!("w{mark}"), "given": ["a", "b"]});
+    patient["name"] = vec![name; 500].into();
+    patient
+}
+
 fn count(got: &[Got], status: u16) -> usize {
     got.iter().filter(|got| got.status == status).count()
 }
@@ -42,8 +49,7 @@ async fn exactly_one_writer_wins_each_version() {
     let server = Arc::new(server().await);
     for round in 1..=ROUNDS {
         let got = together(&server, |writer| {
-            let mut body = patient("a");
-            body["name"] = json!([{"family": format!("w{writer}")}]);
+            let body = long(patient("a"), writer);
             let tag = format!("W/\"{round}\"");
             (
                 "PUT",
@@ -71,9 +77,14 @@ async fn a_conditional_create_of_many_creates_once() {
     let server = Arc::new(server().await);
     for round in 0..ROUNDS {
         let mrn = format!("n{round}");
-        let got = together(&server, |_| {
+        let got = together(&server, |writer| {
             let criteria = vec![("if-none-exist", format!("identifier=urn:mrn|{mrn}"))];
-            ("POST", "/fhir/Patient".into(), criteria, newcomer(&mrn))
+            (
+                "POST",
+                "/fhir/Patient".into(),
+                criteria,
+                long(newcomer(&mrn), writer),
+            )
         })
         .await;
         assert_eq!((count(&got, 201), count(&got, 200)), (1, WRITERS - 1));
@@ -85,16 +96,19 @@ async fn a_conditional_create_of_many_creates_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writers_without_conditions_all_leave_a_version() {
     let server = Arc::new(server().await);
-    let got = together(&server, |writer| {
-        let body = if writer % 2 == 0 {
-            newcomer("n")
-        } else {
-            patient("a")
-        };
-        match writer % 2 {
-            0 => ("POST", "/fhir/Patient".into(), vec![], body),
-            _ => ("PUT", "/fhir/Patient/a".into(), vec![], body),
-        }
+    let got = together(&server, |writer| match writer % 2 {
+        0 => (
+            "POST",
+            "/fhir/Patient".into(),
+            vec![],
+            long(newcomer("n"), writer),
+        ),
+        _ => (
+            "PUT",
+            "/fhir/Patient/a".into(),
+            vec![],
+            long(patient("a"), writer),
+        ),
     })
     .await;
     let tags: HashSet<_> = got.iter().map(|got| got.header("location")).collect();

@@ -64,6 +64,7 @@ async fn a_patch_is_applied_whole_or_not_at_all() {
     for (status, patch) in [
         (400, json!({"op": "remove", "path": "/gender"})),
         (400, json!([{"op": "remove"}])),
+        (400, json!([{"op": "add", "path": "/gender"}])),
         (400, json!([{"op": "drop", "path": "/gender"}])),
         (
             400,
@@ -204,6 +205,13 @@ async fn bodies_that_do_not_fit_are_refused_and_change_nothing() {
             "Patient",
             json,
             r#"{"resourceType":"Patient","birthDate":"soon"}"#,
+        ),
+        (
+            400,
+            "POST",
+            "Patient",
+            json,
+            r#"{"resourceType":"Patient","gender":"male","gender":"female"}"#,
         ),
         (
             404,
