@@ -15,7 +15,8 @@ use super::talk::Outcome;
 /// Connections at once.
 const LANES: usize = 48;
 
-type Way = fn(&Gateway, &Maker, &Payload, usize) -> Outcome;
+/// Runs a payload under a number, and says what came of it.
+pub type Way = fn(&Gateway, &Maker, &Payload, usize) -> Outcome;
 
 /// An upstream that has every patient it is asked for.
 pub fn echo(seen: &Seen) -> Script {
