@@ -8,6 +8,7 @@ mod slow;
 mod tools;
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chartward_tests::{Client, Gateway, Raw, Script, Seen, Setup, Tokens, Upstream, plain};
@@ -101,6 +102,15 @@ impl Stage {
     fn served(&self, client: &Client) {
         let answer = client.get("/fhir/Patient/p1", &self.token);
         assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+/// Ends what goes on until it is set, also where a test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn write(
     if let (false, Some(object)) = (resources.is_empty(), rest.as_object_mut()) {
         object.insert("resource".into(), resources.into());
         // each of them does what its parts may do
-        let whole = ["batch", "transaction", "search-system", "history-system"];
+        let whole = ["batch", "transaction", "search-system"];
         let whole = whole.map(|code| json!({"code": code}));
         object.insert("interaction".into(), json!(whole));
     }

@@ -53,7 +53,7 @@ fn unseen(store: &Store) -> Vec<(String, Vec<Option<Value>>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn what_a_caller_cannot_see_neither_tells_nor_changes(

@@ -4,7 +4,7 @@ mod alike;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chartward_rules::pack::Program;
 use proptest::prelude::*;
@@ -210,7 +210,8 @@ fn bundle(kind: &str, entries: &[Entry]) -> Value {
 }
 
 fn program() -> Arc<Program> {
-    pack(PACK)
+    static PROGRAM: OnceLock<Arc<Program>> = OnceLock::new();
+    PROGRAM.get_or_init(|| pack(PACK)).clone()
 }
 
 fn send(role: &str, store: &mut Store, kind: &str, entries: &[Entry]) -> Reply {

@@ -1,7 +1,6 @@
 //! HTTP/2 frames by the hundred thousand: memory, and other callers, don't notice.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use chartward_tests::flood::{
@@ -71,6 +70,11 @@ fn kinds(stage: &Stage) -> Vec<Kind> {
     let nobody = block(&[(":method", "GET"), ("Upper", "a")]);
     vec![
         kind(
+            "ping",
+            1,
+            Box::new(|n| frame(kind::PING, 0, 0, &(n as u64).to_be_bytes())),
+        ),
+        kind(
             "rapid reset",
             2,
             Box::new(move |n| {
@@ -110,11 +114,6 @@ fn kinds(stage: &Stage) -> Vec<Kind> {
                 let window = (65_535 + n as u32 % 2).to_be_bytes();
                 frame(kind::SETTINGS, 0, 0, &[&[0, 4][..], &window].concat())
             }),
-        ),
-        kind(
-            "ping",
-            1,
-            Box::new(|n| frame(kind::PING, 0, 0, &(n as u64).to_be_bytes())),
         ),
         after(
             "empty data",
@@ -258,6 +257,7 @@ fn interleaved(stage: &Stage, client: &Client, kind: &Kind) -> (Duration, Durati
     let times = Mutex::new((Vec::new(), Vec::new()));
     let (flooding, over) = (AtomicBool::new(false), AtomicBool::new(false));
     let (most, connections) = thread::scope(|scope| {
+        let ending = Over(&over);
         let asking = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 let flooded = flooding.load(Ordering::Relaxed);
@@ -271,7 +271,7 @@ fn interleaved(stage: &Stage, client: &Client, kind: &Kind) -> (Duration, Durati
         thread::sleep(Duration::from_millis(300));
         flooding.store(true, Ordering::Relaxed);
         let found = kind.run(stage);
-        over.store(true, Ordering::Relaxed);
+        drop(ending);
         asking.join().expect("others are served");
         found
     });

@@ -1,6 +1,6 @@
 //! More requests than there is room for.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::thread;
 
 use chartward_tests::{Request, need};
@@ -22,6 +22,7 @@ fn ten_times_the_load_is_shed_and_health_answers_throughout() {
     let (over, answered, shed) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let mut slowest = Duration::ZERO;
     thread::scope(|scope| {
+        let _ending = Over(&over);
         for n in 0..40 {
             let client = if n % 2 == 0 {
                 stage.gateway.client()
@@ -59,7 +60,6 @@ fn ten_times_the_load_is_shed_and_health_answers_throughout() {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        over.store(true, Ordering::Relaxed);
     });
     let (answered, shed) = (answered.into_inner(), shed.into_inner());
     eprintln!("{answered} answered, {shed} shed, health within {slowest:?}");

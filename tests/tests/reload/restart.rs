@@ -86,6 +86,24 @@ fn what_is_under_way_ends_well_over_both_protocols_and_nothing_new_begins() {
 }
 
 #[test]
+fn a_request_on_its_way_over_an_idle_connection_is_not_lost() {
+    if !need("binary") {
+        return;
+    }
+    let (tokens, upstream) = (Tokens::start(), patient());
+    let mut gateway = start(&tokens, &upstream, "");
+    let (idle, token) = (gateway.client(), token(&tokens));
+    assert_eq!(idle.get("/fhir/Patient/p1", &token).status, 200);
+    gateway.process().signal("TERM");
+    until("it takes no more", || {
+        std::net::TcpStream::connect(gateway.address()).is_err()
+    });
+    let answer = idle.get("/fhir/Patient/p1", &token);
+    assert_eq!((answer.status, answer.header("connection")), (200, "close"));
+    assert!(gateway.process().ended(PATIENCE).success());
+}
+
+#[test]
 fn a_drain_has_a_deadline() {
     if !need("binary") {
         return;

@@ -39,6 +39,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("", "[limits]\nidle = '0s'\n", "16:8: error: `idle` must be between 100ms and 1h"),
     ("", "[limits]\nbody_bytes = '4MB'\n", "16:14: error: `body_bytes` must be a size (a whole number and one of `B`, `KiB`, `MiB`, `GiB`, such as `\"4MiB\"`)"),
     ("", "[limits]\ntoken_bytes = '64KiB'\n", "16:1: error: `token_bytes` must not be more than `header_bytes`"),
+    ("", "[limits]\nbuffered_bytes = '1MiB'\n", "16:1: error: `buffered_bytes` must hold a body of `body_bytes`"),
+    ("", "[limits]\nh2_frames = 0\n", "16:13: error: `h2_frames` must be between 1 and 1000000"),
     ("", "[limits]\nconnections = 0\n", "16:15: error: `connections` must be between 1 and 1000000"),
     // tls
     ("server.pem", "gone.pem", "5:15: error: file `gone.pem` can't be read: no such file"),
