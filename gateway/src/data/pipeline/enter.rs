@@ -70,19 +70,21 @@ impl Exchange {
             Takes::Bundle => {}
         }
         let query = head.uri.query().unwrap_or("");
-        let announced = head_stage::announced(&head, &body, most);
         let gathered = match takes {
-            Takes::Nothing if body.is_end_stream() && announced.is_ok() => None,
             Takes::Nothing => {
-                if announced.is_err() || body.gather(0).await.is_err() {
+                let none = head_stage::bodiless(&head, &body)
+                    && (body.is_end_stream() || body.gather(0).await.is_ok());
+                if !none {
                     // what the head alone says comes first: an operation isn't for want of a body
                     let head = understand(Asked::new(method, below, query));
                     or_refuse!(head.and_then(|_| Err(head_stage::misplaced())));
                 }
                 None
             }
-            _ if announced.is_err() => or_refuse!(announced.map(|()| None)),
-            _ => Some(or_refuse!(body.gather(most).await.map_err(of_upload))),
+            _ => {
+                or_refuse!(head_stage::not_encoded(&head));
+                Some(or_refuse!(body.gather(most).await.map_err(of_upload)))
+            }
         };
         let body = gathered.as_deref();
 
