@@ -351,6 +351,7 @@ impl Exchange {
             representation: outbound.representation(),
             if_match: outbound.if_match().and_then(value),
             if_none_exist: outbound.if_none_exist().and_then(value),
+            if_none_match: outbound.if_none_match(),
         };
         // a condition that can't be sent must not be dropped
         let conditions = [

@@ -187,6 +187,24 @@ fn decide_one(desk: &Desk<'_>, interaction: &Interaction) -> Decision {
     }
 }
 
+/// Whether anything at all is in force for the caller, data aside: asked before the body of a batch
+/// or a transaction is read.
+pub fn admissible_bundle(
+    program: &Arc<Program>,
+    subject: &Subject,
+    asked_purpose: Option<&str>,
+) -> Result<(), No> {
+    if subject.kind == Kind::Anonymous {
+        return Err(No::new(Reason::Unauthenticated));
+    }
+    let purpose = purpose::settle(program, subject, asked_purpose)?;
+    let roles = purpose::roles_in_force(program, subject, purpose);
+    if roles.is_empty() {
+        return Err(No::new(Reason::NotGranted));
+    }
+    Ok(())
+}
+
 /// Whether anything in force could let the caller do this with the type, data aside: asked before
 /// a body is read.
 pub fn admissible(

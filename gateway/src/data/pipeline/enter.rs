@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chartward_rules::decide::admissible;
+use chartward_rules::decide::{admissible, admissible_bundle};
 use chartward_rules::fhir::interaction::{Interaction, Request as Asked, Takes, understand};
 use chartward_rules::record::Call;
 use chartward_rules::refusal::{No, Reason};
@@ -67,7 +67,7 @@ impl Exchange {
                 let (program, subject) = (&service.program, &subject);
                 or_refuse!(admissible(program, subject, purpose, resource, can));
             }
-            Takes::Bundle => {}
+            Takes::Bundle => or_refuse!(admissible_bundle(&service.program, &subject, purpose)),
         }
         let query = head.uri.query().unwrap_or("");
         let gathered = match takes {

@@ -47,6 +47,8 @@ pub struct Ask {
     pub if_match: Option<HeaderValue>,
     /// The search that must find nothing for a create to happen (FHIR R4 http.html#ccreate).
     pub if_none_exist: Option<HeaderValue>,
+    /// A write must make something that isn't there yet (`If-None-Match: *`).
+    pub if_none_match: bool,
 }
 
 impl Ask {

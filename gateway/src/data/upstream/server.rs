@@ -5,7 +5,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{
         ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT,
-        HOST, IF_MATCH, TE, TRANSFER_ENCODING, UPGRADE,
+        HOST, IF_MATCH, IF_NONE_MATCH, TE, TRANSFER_ENCODING, UPGRADE,
     },
 };
 use http_body_util::Full;
@@ -74,6 +74,9 @@ impl Server {
                 headers.insert(name, value.clone());
             }
         }
+        if ask.if_none_match {
+            headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        }
         if let Some(content_type) = ask.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
@@ -85,7 +88,7 @@ impl Server {
 
 /// Headers that frame a message, or that the gateway speaks for itself: no ask brings its own.
 fn is_ours(name: &HeaderName) -> bool {
-    const OURS: [HeaderName; 11] = [
+    const OURS: [HeaderName; 12] = [
         AUTHORIZATION,
         CONNECTION,
         CONTENT_LENGTH,
@@ -93,6 +96,7 @@ fn is_ours(name: &HeaderName) -> bool {
         EXPECT,
         IF_MATCH,
         IF_NONE_EXIST,
+        IF_NONE_MATCH,
         PREFER,
         TE,
         TRANSFER_ENCODING,
