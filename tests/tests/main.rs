@@ -4,6 +4,7 @@ mod attacks;
 mod command_line;
 mod crash;
 mod edge;
+mod interactions;
 mod leaks_synthea;
 mod limits;
 mod odd_targets;

@@ -248,14 +248,13 @@ pub fn misplaced() -> No {
     No::new(Reason::NotUnderstood).because("a body where none belongs")
 }
 
-/// Refuses by the head alone a body that is encoded, or there where none belongs (`most` is 0).
-pub fn announced<B: Body>(head: &Parts, body: &B, most: usize) -> Result<(), No> {
-    if most == 0 {
-        return match body.size_hint().lower() == 0 && !head.headers.contains_key(header::EXPECT) {
-            true => Ok(()),
-            false => Err(misplaced()),
-        };
-    }
+/// Whether the head announces no body.
+pub fn bodiless<B: Body>(head: &Parts, body: &B) -> bool {
+    body.size_hint().lower() == 0 && !head.headers.contains_key(header::EXPECT)
+}
+
+/// Refuses by the head alone a body that is encoded.
+pub fn not_encoded(head: &Parts) -> Result<(), No> {
     if head.headers.contains_key(header::CONTENT_ENCODING) {
         let due = "Content-Encoding: identity";
         return Err(No::named(Reason::UnsupportedMediaType, due));

@@ -33,6 +33,9 @@ pub enum UploadError {
     /// Longer than asked for.
     #[error("the body is too long")]
     Long,
+    /// Trailers came after it: fields that no interaction has, and that may look like a head's.
+    #[error("trailers after the body")]
+    Trailers,
     /// `buffered_bytes` are taken.
     #[error("no room for the body")]
     NoRoom,
@@ -77,7 +80,7 @@ impl Upload {
         let mut whole = BytesMut::new();
         while let Some(frame) = self.frame().await {
             let Ok(data) = frame?.into_data() else {
-                continue;
+                return Err(UploadError::Trailers);
             };
             if data.len() > most - whole.len() {
                 return long();

@@ -69,14 +69,22 @@ impl Exchange {
             }
             Takes::Bundle => or_refuse!(admissible_bundle(&service.program, &subject, purpose)),
         }
-        or_refuse!(head_stage::announced(&head, &body, most));
+        let query = head.uri.query().unwrap_or("");
         let gathered = match takes {
-            Takes::Nothing if body.is_end_stream() => None,
-            Takes::Nothing => match body.gather(0).await {
-                Ok(_) => None,
-                Err(_) => or_refuse!(Err(head_stage::misplaced())),
-            },
-            _ => Some(or_refuse!(body.gather(most).await.map_err(of_upload))),
+            Takes::Nothing => {
+                let none = head_stage::bodiless(&head, &body)
+                    && (body.is_end_stream() || body.gather(0).await.is_ok());
+                if !none {
+                    // what the head alone says comes first: an operation isn't for want of a body
+                    let head = understand(Asked::new(method, below, query));
+                    or_refuse!(head.and_then(|_| Err(head_stage::misplaced())));
+                }
+                None
+            }
+            _ => {
+                or_refuse!(head_stage::not_encoded(&head));
+                Some(or_refuse!(body.gather(most).await.map_err(of_upload)))
+            }
         };
         let body = gathered.as_deref();
 
@@ -92,7 +100,7 @@ impl Exchange {
             content_type: or_refuse!(head_stage::once(&head.headers, &header::CONTENT_TYPE)),
             if_match: or_refuse!(head_stage::once(&head.headers, &header::IF_MATCH)),
             if_none_exist: or_refuse!(head_stage::once(&head.headers, &head_stage::IF_NONE_EXIST)),
-            ..Asked::new(method, below, head.uri.query().unwrap_or(""))
+            ..Asked::new(method, below, query)
         };
         let mut interaction = or_refuse!(understand(asked));
         call.action = Some(interaction.action());

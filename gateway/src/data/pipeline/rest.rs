@@ -217,6 +217,7 @@ pub(super) fn of_upload(error: UploadError) -> No {
         UploadError::Long => No::new(Reason::TooLarge),
         UploadError::NoRoom => No::new(Reason::Overloaded),
         UploadError::Slow => No::new(Reason::NotUnderstood).because("the body took too long"),
+        UploadError::Trailers => No::new(Reason::NotUnderstood).because("trailers after the body"),
         UploadError::Broken => No::new(Reason::NotUnderstood).because("the body broke off"),
     }
 }
