@@ -7,6 +7,7 @@ use super::stance::{self, Candidates, Sighted, Stance};
 use crate::fhir::labels;
 use crate::fhir::tables::{SubjectRule, TypeId, r4};
 use crate::fhir::target::is_id;
+use crate::mask::form::Forms;
 use crate::mask::probe::Finding;
 use crate::mask::row::{Contained, Inner, Walked, is_key, quoted, walk};
 use crate::mask::scan::{self, skip_space, skip_value};
@@ -42,6 +43,8 @@ pub(crate) struct RowJudge {
     seen: Vec<(u128, Arc<Sighted>, bool)>,
     /// The union that the last row was under.
     last: u128,
+    /// What rows before this one were like.
+    forms: Forms,
 }
 
 /// What became of a row.
@@ -74,6 +77,7 @@ impl RowJudge {
             reads,
             seen: Vec::new(),
             last,
+            forms: Forms::default(),
         }
     }
 
@@ -84,10 +88,6 @@ impl RowJudge {
         at: usize,
         out: &mut Vec<u8>,
     ) -> Result<(usize, Judged), Stop> {
-        let resource = type_at(bytes, at)?;
-        if resource != Some(self.candidates.resource) {
-            return Ok((skip_value(bytes, at, 0)?, Judged::Other));
-        }
         let from = out.len();
         let candidates = self.candidates.clone();
         let mut used = self.last;
@@ -96,21 +96,39 @@ impl RowJudge {
         for _ in 0..4 {
             let (sighted, shows_reads) = self.sighted(used);
             let bench = &self.bench;
-            let walked = walk(
-                bytes,
-                at,
-                &sighted.view,
-                &candidates.probe,
-                contained.as_deref(),
-                bench,
-                out,
-            )?;
+            let known = match contained {
+                None => self.forms.replay(bytes, at, used, out)?,
+                Some(_) => None,
+            };
+            let fits = known.is_some();
+            let walked = match known {
+                Some(walked) => walked,
+                None => {
+                    if type_at(bytes, at)? != Some(candidates.resource) {
+                        return Ok((skip_value(bytes, at, 0)?, Judged::Other));
+                    }
+                    walk(
+                        bytes,
+                        at,
+                        &sighted.view,
+                        &candidates.probe,
+                        contained.as_deref(),
+                        bench,
+                        out,
+                    )?
+                }
+            };
             if walked.needs_contained && contained.is_none() {
                 contained = Some(bench.judge_contained(bytes, at)?);
                 out.truncate(from);
                 continue;
             }
             let end = walked.end;
+            // worth it only where more rows follow
+            if !fits && contained.is_none() && bytes.len() - end > (end - at) / 2 {
+                let by = (&*sighted.view, &candidates.probe, bench as &dyn Inner);
+                self.forms.learn(bytes, at, used, by);
+            }
             let standing = bench.stand(&candidates, &walked.findings, true);
             if standing.mask == 0 {
                 out.truncate(from);

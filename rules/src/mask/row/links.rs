@@ -1,11 +1,12 @@
 //! What leads out of an object: references, extensions, contained resources, rows inside rows.
 
 use super::super::scan::{self, byte, skip_value};
+use super::super::sink::Sink;
 use super::super::view::{Act, NodeId, type_named};
 use super::{ANY, Ended, Kept, Kind, ProbeId, Stop, Walk, is_key, quoted};
 use crate::fhir::tables::TypeId;
 
-impl Walk<'_, '_> {
+impl<S: Sink> Walk<'_, '_, S> {
     pub(super) fn references(
         &mut self,
         at: usize,
@@ -47,7 +48,7 @@ impl Walk<'_, '_> {
         depth: u32,
     ) -> Result<Option<u8>, Stop> {
         let bytes = self.bytes;
-        let (mut reference, mut declared) = (None, None);
+        let (mut reference, mut declared, mut place) = (None, None, at);
         // most references begin so
         let plain = bytes
             .get(at..)
@@ -56,14 +57,17 @@ impl Walk<'_, '_> {
             let from = bytes.len() - plain.len();
             let text = scan::string(bytes, from)?;
             reference = quoted(bytes, from - 1, text.end);
+            place = from - 1;
         } else {
             scan::members(bytes, at, depth, |member| {
                 if is_key(&member, b"reference") {
                     reference = quoted(bytes, member.value, member.end);
+                    place = member.value;
                     return reference.is_none();
                 }
                 if is_key(&member, b"type") {
                     declared = quoted(bytes, member.value, member.end);
+                    self.out.read(member.value);
                 }
                 true
             })?;
@@ -77,6 +81,7 @@ impl Walk<'_, '_> {
                 .and_then(|name| type_named(name.as_bytes()));
             return Ok(Some(known.map_or(fallback, |t| copies.of(t))));
         };
+        self.out.followed(place);
         if let Some(id) = reference.strip_prefix('#') {
             if id.is_empty() {
                 return Ok(Some(0));
@@ -120,6 +125,7 @@ impl Walk<'_, '_> {
                 scan::members(bytes, at, depth, |member| {
                     if is_key(&member, b"url") {
                         url = quoted(bytes, member.value, member.end);
+                        self.out.read(member.value);
                     }
                     url.is_none()
                 })?;
@@ -181,12 +187,13 @@ impl Walk<'_, '_> {
     /// A resource inside another that is a row of its own; refused, the object around it goes.
     #[inline(never)]
     pub(super) fn inner_row(&mut self, at: usize, depth: u32) -> Ended {
+        self.out.parted();
         let end = skip_value(self.bytes, at, depth)?;
         let row = self.bytes.get(at..end).unwrap_or_default();
         match self.inner.row(row, depth)? {
             Some(masked) => {
                 self.cut(at, end);
-                self.out.extend_from_slice(&masked);
+                self.out.put(&masked);
                 Ok((end, Kept::Yes))
             }
             None => Ok((end, Kept::NorParent)),
