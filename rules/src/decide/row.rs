@@ -7,10 +7,11 @@ use super::stance::{self, Candidates, Sighted, Stance};
 use crate::fhir::labels;
 use crate::fhir::tables::{SubjectRule, TypeId, r4};
 use crate::fhir::target::is_id;
-use crate::mask::form::Forms;
+use crate::mask::form::{By, Forms, Notes};
 use crate::mask::probe::Finding;
 use crate::mask::row::{Contained, Inner, Walked, is_key, quoted, walk};
 use crate::mask::scan::{self, skip_space, skip_value};
+use crate::mask::sink::Sink;
 use crate::mask::{Fault, Stop};
 use crate::pack::compile::RESTRICTED;
 use crate::pack::{Can, Classes, Program};
@@ -40,11 +41,20 @@ pub(crate) struct RowJudge {
     candidates: Arc<Candidates>,
     /// Element paths that the search reads; a row whose view hides one doesn't leave (D10).
     reads: Vec<Vec<&'static str>>,
-    seen: Vec<(u128, Arc<Sighted>, bool)>,
+    seen: Vec<Seen>,
     /// The union that the last row was under.
     last: u128,
     /// What rows before this one were like.
     forms: Forms,
+}
+
+/// The view of a union of grants.
+#[derive(Debug)]
+struct Seen {
+    mask: u128,
+    sighted: Arc<Sighted>,
+    /// Whether it shows all that the search reads.
+    shows: bool,
 }
 
 /// What became of a row.
@@ -89,13 +99,15 @@ impl RowJudge {
         out: &mut Vec<u8>,
     ) -> Result<(usize, Judged), Stop> {
         let from = out.len();
-        let candidates = self.candidates.clone();
         let mut used = self.last;
         let mut contained = None;
         // what is found doesn't depend on the view, so the second round is the last
         for _ in 0..4 {
-            let (sighted, shows_reads) = self.sighted(used);
-            let bench = &self.bench;
+            let seen = self.sighted(used);
+            let Some(Seen { sighted, shows, .. }) = self.seen.get(seen) else {
+                break;
+            };
+            let (bench, candidates) = (&self.bench, &*self.candidates);
             let known = match contained {
                 None => self.forms.replay(bytes, at, used, out)?,
                 Some(_) => None,
@@ -119,17 +131,19 @@ impl RowJudge {
                 }
             };
             if walked.needs_contained && contained.is_none() {
-                contained = Some(bench.judge_contained(bytes, at)?);
+                contained = Some(bench.judge_contained(bytes, at, &mut Vec::new())?);
                 out.truncate(from);
                 continue;
             }
             let end = walked.end;
             // worth it only where more rows follow
-            if !fits && contained.is_none() && bytes.len() - end > (end - at) / 2 {
-                let by = (&*sighted.view, &candidates.probe, bench as &dyn Inner);
-                self.forms.learn(bytes, at, used, by);
+            if !fits && self.forms.learns() && bytes.len() - end > (end - at) / 2 {
+                let row = bytes.get(at..).unwrap_or_default();
+                if let Some(by) = bench.walked_by(row, candidates, sighted, contained.as_deref()) {
+                    self.forms.learn(row, used, by);
+                }
             }
-            let standing = bench.stand(&candidates, &walked.findings, true);
+            let standing = bench.stand(candidates, &walked.findings, true);
             if standing.mask == 0 {
                 out.truncate(from);
                 return Ok((end, Judged::Hidden));
@@ -140,9 +154,9 @@ impl RowJudge {
                 out.truncate(from);
                 continue;
             }
-            let row = bench.row(&candidates, &walked, &sighted, standing);
+            let row = bench.row(candidates, &walked, sighted, standing);
             return match row {
-                Some(row) if !walked.withheld && shows_reads => Ok((end, Judged::Leaves(row))),
+                Some(row) if !walked.withheld && *shows => Ok((end, Judged::Leaves(row))),
                 _ => {
                     out.truncate(from);
                     Ok((end, Judged::Hidden))
@@ -152,19 +166,21 @@ impl RowJudge {
         Err(scan::fault("a row whose grants can't be settled", at))
     }
 
-    /// The view of a union, and whether it shows all that the search reads.
-    fn sighted(&mut self, mask: u128) -> (Arc<Sighted>, bool) {
-        if let Some((_, sighted, shows)) = self.seen.iter().find(|(m, _, _)| *m == mask) {
-            return (sighted.clone(), *shows);
+    /// Where the view of a union is, among those seen.
+    fn sighted(&mut self, mask: u128) -> usize {
+        if let Some(index) = self.seen.iter().position(|seen| seen.mask == mask) {
+            return index;
         }
         let (program, candidates) = (&self.bench.program, &self.candidates);
         let sighted = self.bench.stance.sighted(program, candidates, mask);
-        let shows = self
-            .reads
-            .iter()
-            .all(|path| program.shows(candidates, mask, path));
-        self.seen.push((mask, sighted.clone(), shows));
-        (sighted, shows)
+        let mut reads = self.reads.iter();
+        let shows = reads.all(|path| program.shows(candidates, mask, path));
+        self.seen.push(Seen {
+            mask,
+            sighted,
+            shows,
+        });
+        self.seen.len() - 1
     }
 }
 
@@ -281,7 +297,12 @@ impl Bench {
 
     /// Judges the contained resources of the row at `at`: each by its own labels and its own
     /// type's grants, under its container's conditions (D8).
-    fn judge_contained(&self, bytes: &[u8], at: usize) -> Result<Vec<Contained>, Stop> {
+    fn judge_contained<S: Sink>(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        scratch: &mut S,
+    ) -> Result<Vec<Contained>, Stop> {
         let mut places = Vec::new();
         let mut bad = None;
         scan::members(bytes, at, 0, |member| {
@@ -298,21 +319,61 @@ impl Bench {
         }
         places
             .into_iter()
-            .map(|place| self.judge_one_contained(bytes, place))
+            .map(|place| self.judge_one_contained(bytes, place, scratch))
             .collect()
     }
 
-    fn judge_one_contained(&self, bytes: &[u8], at: usize) -> Result<Contained, Stop> {
-        let Some(resource) = inner_type(bytes, at)? else {
+    /// What the row was walked by, to learn its form.
+    fn walked_by<'a>(
+        &'a self,
+        row: &[u8],
+        candidates: &'a Candidates,
+        sighted: &'a Sighted,
+        contained: Option<&'a [Contained]>,
+    ) -> Option<By<'a>> {
+        let contained = match contained {
+            None => None,
+            Some(contained) => {
+                let mut notes = Notes::default();
+                self.judge_contained(row, 0, &mut notes).ok()?;
+                // whose a contained resource is and which, its container says
+                notes.decided(|slot| {
+                    slot.question == stance::LABEL || slot.question >= stance::FIRST_CONDITION
+                });
+                Some((contained, notes))
+            }
+        };
+        Some(By {
+            view: &sighted.view,
+            probe: &candidates.probe,
+            inner: self,
+            contained,
+        })
+    }
+
+    fn judge_one_contained<S: Sink>(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        scratch: &mut S,
+    ) -> Result<Contained, Stop> {
+        let resource = inner_type(bytes, at)?;
+        let mut id = None;
+        if scan::byte(bytes, at)? == b'{' {
+            scan::members(bytes, at, 1, |member| {
+                let is_id = is_key(&member, b"id");
+                if is_id {
+                    id = quoted(bytes, member.value, member.end).map(|id| id.as_ref().into());
+                }
+                if is_id || is_key(&member, b"resourceType") {
+                    scratch.read(member.value);
+                }
+                true
+            })?;
+        }
+        let Some(resource) = resource else {
             return Ok(Contained::default());
         };
-        let mut id = None;
-        scan::members(bytes, at, 1, |member| {
-            if is_key(&member, b"id") {
-                id = quoted(bytes, member.value, member.end).map(|id| id.as_ref().into());
-            }
-            true
-        })?;
         let none = Contained {
             id: id.unwrap_or_default(),
             resource: Some(resource),
@@ -324,7 +385,6 @@ impl Bench {
         let sighted = self
             .stance
             .sighted(&self.program, candidates, candidates.likely);
-        let mut scratch = Vec::new();
         let walked = walk(
             bytes,
             at,
@@ -332,8 +392,9 @@ impl Bench {
             &candidates.probe,
             Some(&[]),
             self,
-            &mut scratch,
+            scratch,
         )?;
+        scratch.truncate(0);
         let standing = self.stand(candidates, &walked.findings, false);
         if standing.mask == 0 {
             return Ok(none);
@@ -341,7 +402,6 @@ impl Bench {
         let sighted = self
             .stance
             .sighted(&self.program, candidates, standing.mask);
-        scratch.clear();
         let walked = walk(
             bytes,
             at,
@@ -349,8 +409,9 @@ impl Bench {
             &candidates.probe,
             Some(&[]),
             self,
-            &mut scratch,
+            scratch,
         )?;
+        scratch.truncate(0);
         let view = (!walked.withheld).then(|| sighted.view.clone());
         Ok(Contained { view, ..none })
     }

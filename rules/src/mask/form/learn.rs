@@ -2,7 +2,7 @@
 //! row's values.
 
 use super::super::probe::{Probe, Slot};
-use super::super::row::{Inner, is_key, walk};
+use super::super::row::{Contained, Inner, is_key, walk};
 use super::super::scan::{self, skip_space};
 use super::super::sink::Sink;
 use super::super::view::View;
@@ -12,16 +12,18 @@ use super::{Form, Found, Piece, Place, Test, Value};
 /// Longer rows have no form: they are rarely alike, and cost much to keep.
 const LONGEST: usize = 64 << 10;
 
-/// The form of the row at `at`; `None` where more than the row decides, or it is too long.
-pub(super) fn learn(
-    bytes: &[u8],
-    at: usize,
-    (view, probe, inner): (&View, &Probe, &dyn Inner),
-) -> Option<Form> {
-    let row = bytes.get(at..)?;
+/// The form of the row at the beginning of `row`; `None` where more than the row decides, or it is
+/// too long.
+pub(super) fn learn(row: &[u8], by: By<'_>) -> Option<Form> {
     let mut notes = Notes::default();
-    let walked = walk(row, 0, view, probe, None, inner, &mut notes).ok()?;
-    if notes.parted || walked.needs_contained || walked.end > LONGEST {
+    let (contained, about) = match by.contained {
+        Some((contained, about)) => (Some(contained), about),
+        None => (None, Notes::default()),
+    };
+    let walked = walk(row, 0, by.view, by.probe, contained, by.inner, &mut notes).ok()?;
+    notes.read.extend(about.read);
+    notes.followed.extend(about.followed);
+    if notes.parted || about.parted || walked.needs_contained || walked.end > LONGEST {
         return None;
     }
     let row = row.get(..walked.end)?;
@@ -72,15 +74,32 @@ pub(super) fn learn(
     })
 }
 
+/// What a row was walked by.
+pub(crate) struct By<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) probe: &'a Probe,
+    pub(crate) inner: &'a dyn Inner,
+    /// Its contained resources as they were judged, and what of them decided that.
+    pub(crate) contained: Option<(&'a [Contained], Notes)>,
+}
+
 /// What a walk did.
 #[derive(Default)]
-struct Notes {
+pub(crate) struct Notes {
     pieces: Vec<Note>,
     length: usize,
     read: Vec<usize>,
     followed: Vec<usize>,
     found: Vec<(usize, Slot, usize)>,
     parted: bool,
+}
+
+impl Notes {
+    /// What was found for these slots decided something, too.
+    pub(crate) fn decided(&mut self, by: impl Fn(Slot) -> bool) {
+        let found = self.found.iter().filter(|(_, slot, _)| by(*slot));
+        self.read.extend(found.map(|(at, _, _)| at));
+    }
 }
 
 enum Note {

@@ -14,10 +14,10 @@ mod follow;
 mod learn;
 
 use super::Stop;
-use super::probe::{Finding, Probe, Slot};
-use super::row::{Inner, Walked, quoted};
-use super::view::View;
+use super::probe::{Finding, Slot};
+use super::row::{Walked, quoted};
 use follow::Reached;
+pub(crate) use learn::{By, Notes};
 
 /// More forms aren't kept for one answer; [`Forms::find`] has a bit for each.
 const MOST_FORMS: usize = 64;
@@ -193,19 +193,15 @@ impl Forms {
         Ok(None)
     }
 
-    /// Keeps the form of the row at `at`, which was walked with these and no contained resources.
-    pub(crate) fn learn(
-        &mut self,
-        bytes: &[u8],
-        at: usize,
-        under: u128,
-        by: (&View, &Probe, &dyn Inner),
-    ) {
-        if self.allowed == 0 || self.forms.len() >= MOST_FORMS {
-            return;
-        }
-        self.allowed -= 1;
-        let Some(mut form) = learn::learn(bytes, at, by) else {
+    /// Whether another form may be learned.
+    pub(crate) fn learns(&self) -> bool {
+        self.allowed > 0 && self.forms.len() < MOST_FORMS
+    }
+
+    /// Keeps the form of the row at the beginning of `row`, which was walked so.
+    pub(crate) fn learn(&mut self, row: &[u8], under: u128, by: By<'_>) {
+        self.allowed = self.allowed.saturating_sub(1);
+        let Some(mut form) = learn::learn(row, by) else {
             return;
         };
         if self.bytes + form.row.len() > MOST_BYTES {
