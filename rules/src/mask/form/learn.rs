@@ -54,7 +54,9 @@ pub(super) fn learn(row: &[u8], by: By<'_>) -> Option<Form> {
         Note::Own(bytes) => Some(Piece::Own(bytes.into())),
     });
     let found = notes.found.into_iter().map(|(at, slot, object)| {
-        let value = values.iter().position(|v| v.start as usize == at)?;
+        let value = values
+            .binary_search_by_key(&at, |v| v.start as usize)
+            .ok()?;
         Some(Found {
             value: u16::try_from(value).ok()?,
             slot,
@@ -206,7 +208,10 @@ fn values(row: &[u8]) -> Vec<Value> {
 }
 
 fn value_mut(values: &mut [Value], at: usize) -> Option<&mut Value> {
-    values.iter_mut().find(|value| value.start as usize == at)
+    let index = values
+        .binary_search_by_key(&at, |v| v.start as usize)
+        .ok()?;
+    values.get_mut(index)
 }
 
 /// What another reference must have in common to point to the same type.
@@ -229,7 +234,7 @@ fn followed(row: &[u8], value: &Value) -> Test {
 
 /// A position as one between values; `None` inside of one.
 fn place(values: &[Value], at: usize) -> Option<Place> {
-    let before = values.iter().take_while(|v| v.end as usize <= at).count();
+    let before = values.partition_point(|v| v.end as usize <= at);
     let inside = values.get(before).is_some_and(|v| (v.start as usize) < at);
     let end = match before.checked_sub(1) {
         Some(last) => values.get(last)?.end as usize,
@@ -242,7 +247,18 @@ fn place(values: &[Value], at: usize) -> Option<Place> {
     (!inside).then_some(place)
 }
 
+/// For every [`STEP`] bytes, the first value that ends there or later.
 fn near(values: &[Value], length: usize) -> Box<[u16]> {
-    let first = |at: usize| values.iter().take_while(|v| v.ends_before(at)).count() as u16;
-    (0..=length).step_by(STEP).map(first).collect()
+    let mut first = 0;
+    let mut near = Vec::with_capacity(length / STEP + 1);
+    for at in (0..=length).step_by(STEP) {
+        while values
+            .get(usize::from(first))
+            .is_some_and(|v| v.ends_before(at))
+        {
+            first += 1;
+        }
+        near.push(first);
+    }
+    near.into()
 }
