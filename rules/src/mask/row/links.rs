@@ -1,5 +1,7 @@
 //! What leads out of an object: references, extensions, contained resources, rows inside rows.
 
+use std::borrow::Cow;
+
 use super::super::scan::{self, byte, skip_value};
 use super::super::sink::Sink;
 use super::super::view::{Act, NodeId, type_named};
@@ -56,12 +58,15 @@ impl<S: Sink> Walk<'_, '_, S> {
         if let Some(plain) = plain {
             let from = bytes.len() - plain.len();
             let text = scan::string(bytes, from)?;
-            reference = quoted(bytes, from - 1, text.end);
+            reference = match text.escaped {
+                false => bytes.get(from..text.end - 1).map(Cow::Borrowed),
+                true => quoted(bytes, from - 1, text.end).map(into_bytes),
+            };
             place = from - 1;
         } else {
             scan::members(bytes, at, depth, |member| {
                 if is_key(&member, b"reference") {
-                    reference = quoted(bytes, member.value, member.end);
+                    reference = quoted(bytes, member.value, member.end).map(into_bytes);
                     place = member.value;
                     return reference.is_none();
                 }
@@ -82,7 +87,7 @@ impl<S: Sink> Walk<'_, '_, S> {
             return Ok(Some(known.map_or(fallback, |t| copies.of(t))));
         };
         self.out.followed(place);
-        if let Some(id) = reference.strip_prefix('#') {
+        if let Some(id) = reference.strip_prefix(b"#") {
             if id.is_empty() {
                 return Ok(Some(0));
             }
@@ -95,7 +100,7 @@ impl<S: Sink> Walk<'_, '_, S> {
             };
             // several with one id: it goes with the first that goes
             let mut kept = None;
-            for one in contained.iter().filter(|c| *c.id == *id) {
+            for one in contained.iter().filter(|c| c.id.as_bytes() == id) {
                 if one.view.is_none() {
                     return Ok(None);
                 }
@@ -204,12 +209,18 @@ impl<S: Sink> Walk<'_, '_, S> {
 /// The type that a literal reference names: `Patient/1`, `https://x/fhir/Patient/1/_history/2`.
 ///
 /// A search in place of a reference names nothing: its value may look like any address.
-fn target(reference: &str) -> Option<TypeId> {
-    let bytes = reference.as_bytes();
-    if bytes.contains(&b'?') {
+fn target(reference: &[u8]) -> Option<TypeId> {
+    // most are a type and an id
+    let mut marks = memchr::memchr2_iter(b'/', b'?', reference);
+    let (first, second) = (marks.next()?, marks.next());
+    if second.is_none() && first + 1 < reference.len() {
+        let (name, rest) = reference.split_at_checked(first)?;
+        return rest.starts_with(b"/").then(|| type_named(name)).flatten();
+    }
+    if reference.contains(&b'?') {
         return None;
     }
-    let (before, last) = cut_at_slash(bytes)?;
+    let (before, last) = cut_at_slash(reference)?;
     match cut_at_slash(before) {
         Some((before, b"_history")) => {
             let (before, _) = cut_at_slash(before)?;
@@ -218,6 +229,13 @@ fn target(reference: &str) -> Option<TypeId> {
         Some((_, name)) => type_named(name),
         None if last.is_empty() => None,
         None => type_named(before),
+    }
+}
+
+fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }
 
@@ -243,12 +261,15 @@ mod tests {
             ("patient/1", None),
             ("Patient", None),
             ("Patient?name=Patient/1", None),
+            ("Patient/?name=1", None),
+            ("?Patient/1", None),
+            ("Patient/", None),
             ("urn:uuid:5f66ecbb", None),
             ("_history/2", None),
             ("", None),
             ("/", None),
         ] {
-            let found = target(reference).map(|t| r4().name(t));
+            let found = target(reference.as_bytes()).map(|t| r4().name(t));
             assert_eq!(found, name, "{reference}");
         }
     }
