@@ -46,6 +46,8 @@ pub(crate) struct RowJudge {
     last: u128,
     /// What rows before this one were like.
     forms: Forms,
+    /// Bytes of the longest row so far, whole or not.
+    longest: usize,
 }
 
 /// The view of a union of grants.
@@ -88,6 +90,7 @@ impl RowJudge {
             seen: Vec::new(),
             last,
             forms: Forms::default(),
+            longest: 0,
         }
     }
 
@@ -119,7 +122,14 @@ impl RowJudge {
                     if type_at(bytes, at)? != Some(candidates.resource) {
                         return Ok((skip_value(bytes, at, 0)?, Judged::Other));
                     }
-                    walk(
+                    // one that may not be whole yet is rather stepped over than walked in vain
+                    let there = bytes.len() - at;
+                    if there < 2 * self.longest
+                        && matches!(skip_value(bytes, at, 0), Err(Stop::Incomplete))
+                    {
+                        return Err(Stop::Incomplete);
+                    }
+                    let walked = walk(
                         bytes,
                         at,
                         &sighted.view,
@@ -127,7 +137,13 @@ impl RowJudge {
                         contained.as_deref(),
                         bench,
                         out,
-                    )?
+                    );
+                    let length = match &walked {
+                        Ok(walked) => walked.end - at,
+                        Err(_) => there,
+                    };
+                    self.longest = self.longest.max(length);
+                    walked?
                 }
             };
             if walked.needs_contained && contained.is_none() {
