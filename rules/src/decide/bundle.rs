@@ -5,6 +5,7 @@
 //! its id, meta, scores and modes never leave. An entry that the bytes at hand don't complete is
 //! tried again when more came: so rows are copied only where they cross a chunk.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -79,6 +80,9 @@ enum State {
 
 /// A constant entry: it never depends on data (D14).
 const NOTICE: &[u8] = br#"{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational","details":{"coding":[{"system":"https://chartward.dev/reason","code":"rows-may-be-withheld"}],"text":"rows may be withheld"}}]},"search":{"mode":"outcome"}}"#;
+
+/// Keys of an entry that are read.
+const KEYS: [&str; 4] = ["resource", "search", "fullUrl", "link"];
 
 impl Bundle {
     pub(super) fn new(rows: RowJudge, page: Page) -> Self {
@@ -380,10 +384,14 @@ impl Bundle {
         loop {
             let key_at = expect(bytes, at, b'"')?;
             let text = scan::string(bytes, key_at)?;
-            let key = quoted(bytes, at, text.end).ok_or_else(|| fault("malformed key", at))?;
-            let known = ["resource", "search", "fullUrl", "link"]
+            let known = KEYS
                 .iter()
-                .position(|k| **k == *key);
+                .find(|k| bytes.get(key_at..text.end - 1) == Some(k.as_bytes()));
+            let key = match known {
+                Some(key) => Cow::Borrowed(*key),
+                None => quoted(bytes, at, text.end).ok_or_else(|| fault("malformed key", at))?,
+            };
+            let known = KEYS.iter().position(|k| **k == *key);
             let twice = match known.and_then(|i| seen.get_mut(i)) {
                 Some(seen) => std::mem::replace(seen, true),
                 None => {

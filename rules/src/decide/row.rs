@@ -491,13 +491,14 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
             let mut clear = true;
             for finding in of(stance::SUBJECT) {
                 let text = without_version(&finding.text);
-                match text.split_once('/') {
-                    Some(("Patient", id)) if is_id(id) => {
-                        if !ids.iter().any(|known| **known == *id) {
-                            ids.push(id.into());
+                let slash = text.bytes().position(|b| b == b'/');
+                match slash.and_then(|at| text.split_at_checked(at)) {
+                    Some(("Patient", id)) if is_id(below(id)) => {
+                        if !ids.iter().any(|known| **known == *below(id)) {
+                            ids.push(below(id).into());
                         }
                     }
-                    Some((other, id)) if r4().resource(other).is_some() && is_id(id) => {}
+                    Some((other, id)) if r4().resource(other).is_some() && is_id(below(id)) => {}
                     _ => clear = false,
                 }
             }
@@ -513,12 +514,18 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
 /// A reference without its `/_history/…`.
 fn without_version(reference: &str) -> &str {
     // most have one `/` and nothing to look for
-    match reference.matches('/').count() {
+    let slashes = reference.bytes().map(|b| usize::from(b == b'/'));
+    match slashes.sum::<usize>() {
         0..=2 => reference,
         _ => reference
             .split_once("/_history/")
             .map_or(reference, |(before, _)| before),
     }
+}
+
+/// What follows the slash.
+fn below(rest: &str) -> &str {
+    rest.strip_prefix('/').unwrap_or(rest)
 }
 
 /// The type of the resource at `at`, by its `resourceType` wherever that stands; `None` for one

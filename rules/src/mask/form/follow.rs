@@ -162,8 +162,9 @@ fn is_last_part(rest: Option<&[u8]>, prefix: u32) -> bool {
     };
     // one that begins with `#` is within the row
     let outside = prefix > 1 || id.first() != Some(&b'#');
-    let plain = |b: &u8| !matches!(b, b'/' | b'?' | b'\\');
-    outside && !id.is_empty() && id.iter().all(plain)
+    let plain = |b: u8| (b != b'/') & (b != b'?') & (b != b'\\');
+    // all of them, many at once
+    outside && !id.is_empty() && id.iter().fold(true, |all, b| all & plain(*b))
 }
 
 /// How many bytes both begin with.
