@@ -1,14 +1,20 @@
 //! The only wiring: from a configuration file to running tasks, and back to rest.
 //!
 //! [`Plan::load`] reads and checks everything that serving needs and starts nothing; `check` stops
-//! there. [`Plan::start`] opens the journal, binds the listeners and says where they are.
+//! there. [`Plan::start`] opens the journal, binds the listeners and says where they are. A reload
+//! loads another plan and swaps what it gives for what is in force.
+
+mod notify;
+mod reload;
+mod sockets;
 
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use chartward_rules::decide;
@@ -17,31 +23,34 @@ use chartward_rules::pack::Program;
 use chartward_rules::proof::Entry;
 use chartward_rules::record;
 use chartward_rules::source::{Diagnostics, Source, Spanned, nearest};
-use rustls::ServerConfig;
 use tokio::runtime::{self, Runtime};
 
 use crate::base::clock::now;
 use crate::base::config::{self, Config};
-use crate::base::journal::{self, Journal};
+use crate::base::journal::{self, Journal, Recorder};
+use crate::base::live::Live;
 use crate::base::metrics::{Metrics, raise};
 use crate::control::health::{Health, Readiness};
+use crate::control::reload::Watch;
 use crate::data::identity::{Identity, Place, Settings, SettingsError};
-use crate::data::listen::{self, Listening, listen};
+use crate::data::listen::{self, Listening, listen, listen_on};
 use crate::data::pages::Pages;
-use crate::data::pipeline::{Pipeline, Service};
-use crate::data::{tls, upstream::Target};
+use crate::data::pipeline::{Pipeline, Service, State};
+use crate::data::tls;
+use crate::data::upstream::{self, Target};
+use reload::{Reloader, Status};
+use sockets::Handed;
 
 /// Masked bytes that are held before an answer begins to stream.
 const WINDOW: usize = 256 << 10;
-/// How long requests may go on once the process is asked to stop.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// A configuration with everything it names, read and checked.
 pub struct Plan {
+    path: PathBuf,
     config: Config,
     programs: Vec<Arc<Program>>,
     targets: Vec<Arc<Target>>,
-    tls: Arc<ServerConfig>,
+    tls: tls::Offer,
     settings: Settings,
 }
 
@@ -84,7 +93,7 @@ impl Plan {
                 )
             })
             .collect();
-        let tls = keep(tls::server(&config), &mut found);
+        let tls = keep(tls::Offer::read(&config), &mut found);
         let settings = Settings::of(&config, |name| r4().resource(name).is_some());
         for problem in crate::data::identity::problems(&settings) {
             report(&config, &problem, &mut found);
@@ -96,6 +105,7 @@ impl Plan {
         let targets: Option<Vec<_>> = targets.into_iter().collect();
         match (programs, targets, tls) {
             (Some(programs), Some(targets), Some(tls)) if !found.has_errors() => Ok(Self {
+                path: path.to_owned(),
                 config,
                 programs,
                 targets,
@@ -126,19 +136,28 @@ impl Plan {
         })
     }
 
+    /// Goes on with what is the same in another plan: connections, sessions.
+    fn keep_of(&mut self, before: &Self) {
+        for target in &mut self.targets {
+            *target = target.clone().or_kept(&before.targets);
+        }
+        self.tls.keep_of(&before.tls);
+    }
+
     /// Opens the journal, binds the listeners, starts the threads.
     pub fn start(self) -> Result<Running, StartError> {
         let other = |error: &dyn std::fmt::Display| StartError::Other(error.to_string());
         let config = &self.config;
+        let (https, scraped) = (config.listen.https, config.listen.metrics);
+        let failed = |key, address| move |error| StartError::Listen(key, address, error);
+        // the environment is read before there are threads
+        let handed = Handed::take().map_err(failed("https", https))?;
         let node: Arc<str> = node().into();
         let journal = open_journal(config, &node)?;
         let handles = config.secrets.handles.open().map_err(StartError::Handles)?;
         let pages = Pages::new(handles.expose())
             .ok_or_else(|| StartError::Handles(io::Error::other("not a key of 32 bytes")))?;
-        let names = config
-            .services
-            .iter()
-            .map(|service| service.name.value.as_str());
+        let names = config.services.iter().map(|s| s.name.value.as_str());
         let metrics = Metrics::new(names).map_err(|error| other(&error))?;
         let control = runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -150,18 +169,78 @@ impl Plan {
             let all: Vec<String> = errors.iter().map(SettingsError::to_string).collect();
             StartError::Identity(all.join("; "))
         })?;
+        let state = self.state(identity, &metrics, control.handle())?;
+        let pipeline = Arc::new(Pipeline {
+            live: Live::new(state),
+            pages,
+            journal: journal.clone(),
+            metrics: metrics.clone(),
+            node: node.clone(),
+        });
+        metrics.reload.applied(1, now().seconds());
+        let stopping = Arc::new(AtomicBool::new(false));
+        let status = Arc::new(Status::new(config.server.clone()));
+        let readiness = Readiness::default();
+        register(&readiness, &metrics, &pipeline, &stopping, &status);
+        let settings = listen::Settings {
+            address: config.listen.https,
+            workers: config.server.workers,
+            limits: config.limits.clone(),
+            tls: self.tls.server.clone(),
+        };
+        let listening = sockets::at(handed.https, https)
+            .and_then(|handed| match handed {
+                Some(socket) => listen_on(socket, settings, &pipeline, &metrics),
+                None => listen(settings, &pipeline, &metrics),
+            })
+            .map_err(failed("https", https))?;
+        let health = sockets::at(handed.metrics, scraped)
+            .and_then(|handed| match handed {
+                Some(socket) => Health::start_on(socket, metrics, readiness),
+                None => Health::start(scraped, metrics, readiness),
+            })
+            .map_err(failed("metrics", scraped))?;
+        let recorder = record_start(&control, &pipeline);
+        let reloader = Reloader {
+            path: self.path.clone(),
+            pipeline,
+            door: listening.door(),
+            control: control.handle().clone(),
+            handles,
+            recorder,
+            status: status.clone(),
+            plan: self,
+        };
+        let watch = Watch::start(reloader).map_err(|error| other(&error))?;
+        notify::ready();
+        Ok(Running {
+            watch,
+            listening,
+            health,
+            journal,
+            control,
+            stopping,
+            status,
+        })
+    }
+
+    /// All that requests are served under.
+    fn state(
+        &self,
+        identity: Identity,
+        metrics: &Metrics,
+        control: &runtime::Handle,
+    ) -> Result<State, StartError> {
+        let config = &self.config;
         let public = config.listen.public_url.text().trim_end_matches('/');
+        let parts = config.services.iter().zip(&self.programs);
         let mut services = Vec::new();
-        for ((service, program), target) in config
-            .services
-            .iter()
-            .zip(&self.programs)
-            .zip(&self.targets)
-        {
-            let missing =
-                || StartError::Other(format!("the service `{}` was lost", service.name.value));
+        for ((service, program), target) in parts.zip(&self.targets) {
+            let name = &service.name.value;
+            upstream::watch(target, metrics, control);
+            let lost = || StartError::Other(format!("the service `{name}` was lost"));
             services.push(Service {
-                name: service.name.value.clone(),
+                name: name.as_str().into(),
                 path: service.path.value.clone(),
                 rules: decide::Service {
                     base: format!("{public}{}", service.path.value).into(),
@@ -173,7 +252,7 @@ impl Plan {
                     window: WINDOW,
                 },
                 program: program.clone(),
-                identity: identity.service(&service.name.value).ok_or_else(missing)?,
+                identity: identity.service(name).ok_or_else(lost)?,
                 target: target.clone(),
                 ceilings: config
                     .clients
@@ -181,51 +260,28 @@ impl Plan {
                     .map(|client| (Some(client.id.value.clone()), client.roles.clone()))
                     .chain([(None, service.default_client.clone())])
                     .collect(),
-                metrics: metrics.service(&service.name.value).ok_or_else(missing)?,
+                metrics: metrics.service(name),
             });
         }
-        let pipeline = Arc::new(Pipeline {
+        Ok(State {
             services,
             identity,
-            pages,
-            journal: journal.clone(),
-            metrics: metrics.clone(),
             limits: config.limits.clone(),
+            trust: self.tls.trust.clone(),
             quantum: config.listen.refusal_quantum,
-            node: node.clone(),
-        });
-        let stopping = Arc::new(AtomicBool::new(false));
-        let readiness = Readiness::default();
-        register(&readiness, &metrics, &pipeline, &stopping);
-        let settings = listen::Settings {
-            address: config.listen.https,
-            workers: config.server.workers,
-            limits: config.limits.clone(),
-            tls: self.tls.clone(),
-        };
-        let failed = |key, address| move |error| StartError::Listen(key, address, error);
-        let listening =
-            listen(settings, &pipeline, &metrics).map_err(failed("https", config.listen.https))?;
-        let health = Health::start(config.listen.metrics, metrics, readiness)
-            .map_err(failed("metrics", config.listen.metrics))?;
-        record_start(&control, &pipeline);
-        Ok(Running {
-            listening,
-            health,
-            journal,
-            _control: control,
-            stopping,
         })
     }
 }
 
 /// A gateway at work.
 pub struct Running {
+    watch: Watch,
     listening: Listening,
     health: Health,
     journal: Arc<Journal>,
-    _control: Runtime,
+    control: Runtime,
     stopping: Arc<AtomicBool>,
+    status: Arc<Status>,
 }
 
 impl Running {
@@ -239,19 +295,32 @@ impl Running {
         self.health.address()
     }
 
-    /// Readiness falls, requests end, the journal last.
+    /// Reads the configuration and its files again, on another thread.
+    pub fn reload(&self) {
+        self.watch.now();
+    }
+
+    /// Readiness falls, balancers have their time, what waits is accepted and no more, requests
+    /// end, the journal last.
     pub fn stop(self) {
+        notify::stopping();
         self.stopping.store(true, Ordering::Relaxed);
-        let cut = self.listening.stop(DRAIN);
+        let server = self.status.said().server;
+        thread::sleep(server.drain_delay);
+        // a reload that is under way comes to its end, and none begins
+        drop(self.watch);
+        let cut = self.listening.stop(server.drain);
         if cut > 0 {
             tracing::warn!(
                 connections = cut,
                 "cut connections that did not end in time"
             );
         }
+        drop(self.control);
         if !self.journal.close(Duration::from_secs(5)) {
             tracing::error!("the journal did not close in time");
         }
+        drop(self.health);
     }
 }
 
@@ -382,6 +451,7 @@ fn register(
     metrics: &Metrics,
     pipeline: &Arc<Pipeline>,
     stopping: &Arc<AtomicBool>,
+    status: &Arc<Status>,
 ) {
     let stopping = stopping.clone();
     readiness.add("process", move || {
@@ -391,6 +461,11 @@ fn register(
             Ok(())
         }
     });
+    let status = status.clone();
+    readiness.mention("reload", move || match status.said().failure {
+        Some(failure) => Err(format!("the last one failed: {failure}")),
+        None => Ok(()),
+    });
     let journal = pipeline.journal.clone();
     readiness.add("journal", move || match journal.health() {
         journal::Health::Ready => Ok(()),
@@ -398,11 +473,8 @@ fn register(
     });
     let of_identity = pipeline.clone();
     readiness.add("identity", move || {
-        let waiting = of_identity
-            .identity
-            .ready()
-            .into_iter()
-            .filter(|issuer| !issuer.ready);
+        let issuers = of_identity.live.glance().identity.ready();
+        let waiting = issuers.into_iter().filter(|issuer| !issuer.ready);
         let names: Vec<String> = waiting
             .map(|issuer| format!("no keys of `{}`", issuer.issuer))
             .collect();
@@ -410,6 +482,21 @@ fn register(
             Ok(())
         } else {
             Err(names.join(", "))
+        }
+    });
+    // other services, and other gateways' callers, are no better off if this one isn't ready
+    let of_upstreams = pipeline.clone();
+    readiness.mention("upstream", move || {
+        let state = of_upstreams.live.now();
+        let down = state.services.iter().filter_map(|service| {
+            let (all, up) = service.target.standing();
+            (up == 0).then(|| format!("none of {all} of `{}` is up", service.name))
+        });
+        let down: Vec<String> = down.collect();
+        if down.is_empty() {
+            Ok(())
+        } else {
+            Err(down.join(", "))
         }
     });
     let of_figures = pipeline.clone();
@@ -438,23 +525,19 @@ fn register(
         metrics.journal.healthy.set(i64::from(
             of_figures.journal.health() == journal::Health::Ready,
         ));
-        let (hits, misses) = of_figures.identity.cached();
+        let live = of_figures.live.now();
+        let (hits, misses) = live.identity.cached();
         raise(&metrics.token_cache_hits, hits);
         raise(&metrics.token_cache_misses, misses);
-        let issuers = of_figures.identity.ready();
-        let begun: u64 = issuers.iter().map(|issuer| issuer.fetches).sum();
-        let failed: u64 = issuers.iter().map(|issuer| issuer.failures).sum();
+        let (begun, failed) = live.identity.fetches();
         metrics.jwks_fetches(begun.saturating_sub(failed), failed);
     });
 }
 
 /// The journal says when a process began, under which packs.
-fn record_start(control: &Runtime, pipeline: &Arc<Pipeline>) {
-    let packs: Vec<&str> = pipeline
-        .services
-        .iter()
-        .map(|s| &**s.program.id())
-        .collect();
+fn record_start(control: &Runtime, pipeline: &Arc<Pipeline>) -> Recorder {
+    let live = pipeline.live.now();
+    let packs: Vec<&str> = live.services.iter().map(|s| &**s.program.id()).collect();
     let fields = format!(
         r#""version":"{}","packs":{}"#,
         env!("CARGO_PKG_VERSION"),
@@ -464,6 +547,7 @@ fn record_start(control: &Runtime, pipeline: &Arc<Pipeline>) {
     let recorder = pipeline.journal.recorder();
     control.spawn(recorder.run());
     recorder.note(Entry::own(record));
+    recorder
 }
 
 /// The machine's name, for records.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::mask::scan;
-use crate::refusal::No;
+use crate::refusal::{No, Reason};
 use crate::smart::Scopes;
 use crate::subject::{Authority, Subject};
 
@@ -52,10 +52,16 @@ pub struct Action {
     pub interaction: &'static str,
     /// Resource type.
     pub resource: Option<&'static str>,
+    /// The compartment searched, as `Patient/1`.
+    pub within: Option<Box<str>>,
     /// Logical id.
     pub id: Option<Box<str>>,
-    /// The query as asked.
+    /// The version asked for.
+    pub version: Option<Box<str>>,
+    /// The query as asked; for a conditional write that which says what is written.
     pub query: Option<Box<str>>,
+    /// Of a batch or transaction: what each entry asks, or why that wasn't understood.
+    pub entries: Vec<Result<Action, Reason>>,
 }
 
 /// One row that leaves.
@@ -248,15 +254,39 @@ fn envelope(out: &mut Vec<u8>, call: &Call) {
     }
     out.push(b'}');
     if let Some(action) = &call.action {
-        out.extend_from_slice(br#","action":{"interaction":""#);
-        out.extend_from_slice(action.interaction.as_bytes());
-        out.push(b'"');
-        optional(out, "type", action.resource);
-        optional(out, "id", action.id.as_deref());
-        optional(out, "query", action.query.as_deref());
-        out.push(b'}');
+        out.extend_from_slice(br#","action":"#);
+        what(out, action);
     }
     optional(out, "purpose", call.purpose.as_deref());
+}
+
+fn what(out: &mut Vec<u8>, action: &Action) {
+    out.extend_from_slice(br#"{"interaction":""#);
+    out.extend_from_slice(action.interaction.as_bytes());
+    out.push(b'"');
+    optional(out, "type", action.resource);
+    optional(out, "within", action.within.as_deref());
+    optional(out, "id", action.id.as_deref());
+    optional(out, "version", action.version.as_deref());
+    optional(out, "query", action.query.as_deref());
+    if !action.entries.is_empty() {
+        out.extend_from_slice(br#","entries":["#);
+        for (i, entry) in action.entries.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            match entry {
+                Ok(action) => what(out, action),
+                Err(reason) => {
+                    out.extend_from_slice(br#"{"refused":""#);
+                    out.extend_from_slice(reason.code().as_bytes());
+                    out.extend_from_slice(br#""}"#);
+                }
+            }
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
 }
 
 fn who(out: &mut Vec<u8>, subject: &Subject) {
@@ -433,6 +463,49 @@ mod tests {
             string(&mut out, text);
             assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn an_action_is_written_with_its_entries() {
+        let read = Action {
+            interaction: "vread",
+            resource: Some("Patient"),
+            within: None,
+            id: Some("1".into()),
+            version: Some("2".into()),
+            query: None,
+            entries: Vec::new(),
+        };
+        let search = Action {
+            interaction: "search-compartment",
+            resource: Some("Observation"),
+            within: Some("Patient/1".into()),
+            id: None,
+            version: None,
+            query: Some("code=x".into()),
+            entries: Vec::new(),
+        };
+        let batch = Action {
+            interaction: "batch",
+            resource: None,
+            within: None,
+            id: None,
+            version: None,
+            query: None,
+            entries: vec![Ok(read), Err(Reason::NotSupported), Ok(search)],
+        };
+        let mut out = Vec::new();
+        what(&mut out, &batch);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"interaction":"batch","entries":["#,
+                r#"{"interaction":"vread","type":"Patient","id":"1","version":"2"},"#,
+                r#"{"refused":"not-supported"},"#,
+                r#"{"interaction":"search-compartment","type":"Observation","within":"Patient/1","query":"code=x"}"#,
+                r#"]}"#
+            )
+        );
     }
 
     #[test]

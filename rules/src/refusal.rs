@@ -21,18 +21,27 @@ pub enum Reason {
     NotAcceptable,
     UnsupportedMediaType,
     TooLarge,
+    WriteNeedsMerge,
+    ElementNotWritable,
+    PatchFailed,
+    VersionConflict,
+    MultipleMatches,
+    TargetTooLong,
+    HeadTooLarge,
     JournalUnavailable,
     FactsUnavailable,
     Overloaded,
+    TooCostly,
     UpstreamUnavailable,
     UpstreamTimeout,
     UpstreamInvalid,
     UpstreamRejected,
+    UpstreamRejectedContent,
 }
 
 impl Reason {
     /// Every reason, for metrics and documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 29] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::TokenBinding,
@@ -46,13 +55,22 @@ impl Reason {
         Self::NotAcceptable,
         Self::UnsupportedMediaType,
         Self::TooLarge,
+        Self::WriteNeedsMerge,
+        Self::ElementNotWritable,
+        Self::PatchFailed,
+        Self::VersionConflict,
+        Self::MultipleMatches,
+        Self::TargetTooLong,
+        Self::HeadTooLarge,
         Self::JournalUnavailable,
         Self::FactsUnavailable,
         Self::Overloaded,
+        Self::TooCostly,
         Self::UpstreamUnavailable,
         Self::UpstreamTimeout,
         Self::UpstreamInvalid,
         Self::UpstreamRejected,
+        Self::UpstreamRejectedContent,
     ];
 
     /// The code in `issue.details.coding`, the record and the metrics.
@@ -146,13 +164,55 @@ impl Reason {
                 "unsupported-media-type",
                 415,
                 "not-supported",
-                "send `application/x-www-form-urlencoded`",
+                "send the body as another media type",
             ),
             Self::TooLarge => (
                 "too-large",
                 413,
                 "too-long",
                 "the request is larger than allowed",
+            ),
+            Self::WriteNeedsMerge => (
+                "write-needs-merge",
+                422,
+                "business-rule",
+                "this would take away what the caller may not see",
+            ),
+            Self::ElementNotWritable => (
+                "element-not-writable",
+                422,
+                "business-rule",
+                "the caller may not write this element",
+            ),
+            Self::PatchFailed => (
+                "patch-failed",
+                422,
+                "processing",
+                "the patch can't be applied to what is there",
+            ),
+            Self::VersionConflict => (
+                "version-conflict",
+                412,
+                "conflict",
+                "the resource isn't in the version that the request needs",
+            ),
+            Self::MultipleMatches => (
+                "multiple-matches",
+                412,
+                "multiple-matches",
+                "the condition is met by several resources",
+            ),
+            Self::TargetTooLong => (
+                "too-large",
+                414,
+                "too-long",
+                "the request's target is longer than allowed",
+            ),
+            Self::HeadTooLarge => (
+                "too-large",
+                431,
+                "too-long",
+                "the request's headers are more or larger than allowed",
             ),
             Self::JournalUnavailable => (
                 "journal-unavailable",
@@ -167,6 +227,12 @@ impl Reason {
                 "what the decision needs could not be learned; try again later",
             ),
             Self::Overloaded => ("overloaded", 503, "throttled", "too busy; try again later"),
+            Self::TooCostly => (
+                "too-costly",
+                503,
+                "too-costly",
+                "what the decision needs could not be learned in bounds; narrow the condition",
+            ),
             Self::UpstreamUnavailable => (
                 "upstream-unavailable",
                 502,
@@ -188,6 +254,12 @@ impl Reason {
             Self::UpstreamRejected => (
                 "upstream-rejected",
                 400,
+                "processing",
+                "the clinical server rejected the request",
+            ),
+            Self::UpstreamRejectedContent => (
+                "upstream-rejected",
+                422,
                 "processing",
                 "the clinical server rejected the request",
             ),
@@ -224,6 +296,11 @@ impl No {
             name: Some(name.into()),
             detail: None,
         }
+    }
+
+    /// What the caller is told, as an OperationOutcome in JSON.
+    pub(crate) fn outcome(&self, request_id: &str) -> Vec<u8> {
+        outcome(self.reason, self.name.as_deref(), request_id)
     }
 
     /// Adds what only the record sees.
@@ -278,9 +355,15 @@ impl Refusal {
         Ok(self.compose())
     }
 
-    /// The one answer that needs no receipt: that no record can be made. Holds nothing but that.
+    /// An answer that needs no receipt: that no record can be made. Holds nothing but that.
     pub fn unrecorded(call: Arc<Call>) -> (AnswerHead, Released) {
         Self::new(No::new(Reason::JournalUnavailable), call).compose()
+    }
+
+    /// The other one: that there is no room to look at the request. Holds nothing but that; nobody
+    /// has looked at the request, and a record for each would be a load of its own.
+    pub fn unseen(call: Arc<Call>) -> (AnswerHead, Released) {
+        Self::new(No::new(Reason::Overloaded), call).compose()
     }
 
     fn compose(self) -> (AnswerHead, Released) {
@@ -305,7 +388,7 @@ impl Refusal {
         if reason.status() == 503 {
             headers.push(("retry-after", "1".to_owned()));
         }
-        let body = outcome(reason, self.no.name.as_deref(), &self.call.request_id);
+        let body = self.no.outcome(&self.call.request_id);
         (
             AnswerHead {
                 status: reason.status(),

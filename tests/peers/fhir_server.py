@@ -1,8 +1,9 @@
 """Starts the FHIR server `sekmet-fhir` on a free loopback port over a fresh store.
 
-    fhir_server.py DATA_DIR
+    fhir_server.py DATA_DIR [SIMULATOR]
 
-No authentication, no simulator, no inbound validation: it is the chart behind the gateway.
+No authentication, no inbound validation: it is the chart behind the gateway. The simulator, which
+fills orders and pays claims by itself, runs where it is asked for (any second argument).
 Prints `sekmet ready URL` once it listens, and serves until its standard input closes.
 """
 
@@ -39,7 +40,7 @@ def main() -> None:
             "data_dir": str(data),
             "own_private_key_path": str(data / "own.key"),
             "validation": {"inbound": "off"},
-            "simulator": {"enabled": False},
+            "simulator": {"enabled": len(sys.argv) > 2, "delay_seconds": 0.2},
             "log_inbound": False,
         }
     )

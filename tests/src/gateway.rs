@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chartward_certs::{Authority, ClientSpec, Issued};
@@ -77,8 +78,10 @@ pub struct Setup {
     durability: &'static str,
     workers: usize,
     listen: String,
+    server: String,
     service: String,
     sections: String,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -93,9 +96,17 @@ impl Setup {
             durability: "write",
             workers: 1,
             listen: String::new(),
+            server: String::new(),
             service: String::new(),
             sections: String::new(),
+            environment: Vec::new(),
         }
+    }
+
+    /// Another server of the same service.
+    pub fn another_upstream(mut self, upstream: impl Into<String>) -> Self {
+        self.upstream.push(upstream.into());
+        self
     }
 
     /// Trusts an issuer.
@@ -138,6 +149,12 @@ impl Setup {
         self
     }
 
+    /// Adds TOML lines to `[server]`.
+    pub fn server(mut self, lines: &str) -> Self {
+        let _ = writeln!(self.server, "{lines}");
+        self
+    }
+
     /// Adds TOML lines to the `[[service]]`.
     pub fn service(mut self, lines: &str) -> Self {
         let _ = writeln!(self.service, "{lines}");
@@ -150,6 +167,12 @@ impl Setup {
         self
     }
 
+    /// Starts the binary with this in its environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     fn toml(&self, port: u16) -> String {
         let packs: Vec<String> = (0..self.packs.len())
             .map(|n| format!("pack-{n}.toml"))
@@ -157,9 +180,9 @@ impl Setup {
         let issuers: Vec<&String> = self.issuers.iter().map(|issuer| &issuer.url).collect();
         let mut out = format!(
             "[listen]\nhttps = \"127.0.0.1:{port}\"\npublic_url = \"https://127.0.0.1:{port}\"\n\
-             metrics = \"127.0.0.1:0\"\n{}\n[server]\nworkers = {}\n\n\
+             metrics = \"127.0.0.1:0\"\n{}\n[server]\nworkers = {}\n{}\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\nclient_auth = {:?}\n",
-            self.listen, self.workers, self.client_auth,
+            self.listen, self.workers, self.server, self.client_auth,
         );
         if self.client_auth != "off" {
             out.push_str("client_ca = \"ca.pem\"\n");
@@ -219,19 +242,20 @@ pub struct Gateway {
 impl Gateway {
     /// Writes the configuration, starts the binary and waits until it listens.
     pub fn start(setup: Setup) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let authority = Authority::new("chartward tests").expect("an authority");
-        let server = authority
-            .server(&["localhost", "127.0.0.1"])
-            .expect("a server certificate");
-        server
-            .write(folder.path(), "server")
-            .expect("the certificate's files");
-        fs::write(folder.path().join("ca.pem"), authority.pem()).expect("the authority's file");
-        for (n, pack) in setup.packs.iter().enumerate() {
-            fs::write(folder.path().join(format!("pack-{n}.toml")), pack).expect("the pack's file");
-        }
-        let (process, https, metrics) = launch(&setup, folder.path());
+        let folder = prepare(&setup);
+        let command = command(folder.0.path());
+        Self::launched(setup, folder, free_port(), command)
+    }
+
+    fn launched(
+        setup: Setup,
+        (folder, authority): (TempDir, Authority),
+        port: u16,
+        command: Command,
+    ) -> Self {
+        fs::write(folder.path().join("config.toml"), setup.toml(port))
+            .expect("the configuration's file");
+        let (process, https, metrics) = launch(command, &setup);
         Self {
             process,
             setup,
@@ -250,7 +274,24 @@ impl Gateway {
     /// Starts it again, over the same folder and journal, on a new port.
     pub fn again(&mut self) {
         self.process.kill();
-        (self.process, self.https, self.metrics) = launch(&self.setup, self.folder.path());
+        let text = self.setup.toml(free_port());
+        fs::write(self.folder.path().join("config.toml"), text).expect("the configuration's file");
+        (self.process, self.https, self.metrics) = launch(command(self.folder.path()), &self.setup);
+    }
+
+    /// Starts it with a listening socket of the test's, which outlives it: as socket activation
+    /// does. The socket's port is the configuration's.
+    pub fn start_on(setup: Setup, socket: &TcpListener) -> Self {
+        let folder = prepare(&setup);
+        let port = socket.local_addr().expect("an address").port();
+        let command = handed(folder.0.path(), socket);
+        Self::launched(setup, folder, port, command)
+    }
+
+    /// Starts it again on that socket, once it has ended.
+    pub fn again_on(&mut self, socket: &TcpListener) {
+        let command = handed(self.folder.path(), socket);
+        (self.process, self.https, self.metrics) = launch(command, &self.setup);
     }
 
     /// Where it listens for HTTPS.
@@ -320,6 +361,11 @@ impl Gateway {
         Raw::open(self.https, self.authority.pem())
     }
 
+    /// The same, offering HTTP/2.
+    pub fn raw_h2(&self) -> Raw {
+        Raw::offering(self.https, self.authority.pem(), b"h2")
+    }
+
     /// Runs the binary's command line in the gateway's folder.
     pub fn run(&self, arguments: &[&str]) -> Output {
         Command::new(skip::binary().expect("CHARTWARD_BIN"))
@@ -355,14 +401,52 @@ impl Gateway {
     }
 }
 
-fn launch(setup: &Setup, folder: &Path) -> (Process, SocketAddr, SocketAddr) {
-    let port = free_port();
-    fs::write(folder.join("config.toml"), setup.toml(port)).expect("the configuration's file");
+/// A folder with everything but the configuration.
+fn prepare(setup: &Setup) -> (TempDir, Authority) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = Authority::new("chartward tests").expect("an authority");
+    let server = authority
+        .server(&["localhost", "127.0.0.1"])
+        .expect("a server certificate");
+    server
+        .write(folder.path(), "server")
+        .expect("the certificate's files");
+    fs::write(folder.path().join("ca.pem"), authority.pem()).expect("the authority's file");
+    for (n, pack) in setup.packs.iter().enumerate() {
+        fs::write(folder.path().join(format!("pack-{n}.toml")), pack).expect("the pack's file");
+    }
+    (folder, authority)
+}
+
+fn command(folder: &Path) -> Command {
     let mut command = Command::new(skip::binary().expect("CHARTWARD_BIN"));
     command
         .args(["serve", "--config", "config.toml"])
-        .current_dir(folder);
-    let process = Process::start("chartward", command);
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    command
+}
+
+/// The same with a socket as descriptor 3, the way that systemd hands one over. A shell moves it
+/// there, and knows the process id that has to be named.
+fn handed(folder: &Path, socket: &TcpListener) -> Command {
+    let mut command = Command::new("sh");
+    let socket = socket.try_clone().expect("another descriptor");
+    command
+        .args([
+            "-c",
+            "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=https exec \"$0\" serve --config config.toml",
+        ])
+        .arg(skip::binary().expect("CHARTWARD_BIN"))
+        .current_dir(folder)
+        .stdin(Stdio::from(OwnedFd::from(socket)));
+    command
+}
+
+fn launch(mut command: Command, setup: &Setup) -> (Process, SocketAddr, SocketAddr) {
+    let environment = setup.environment.iter();
+    command.envs(environment.map(|(name, value)| (name, value)));
+    let process = Process::start_with("chartward", command);
     let ready = process.ready("chartward ready", PATIENCE);
     let address = |key: &str| {
         ready

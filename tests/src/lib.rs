@@ -6,7 +6,10 @@
 //! configuration, its listeners, its files and its command line.
 
 pub mod client;
+pub mod flood;
 pub mod gateway;
+pub mod h2;
+pub mod load;
 pub mod noted;
 pub mod peers;
 pub mod plain;
@@ -25,8 +28,9 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use client::{Client, Protocol, Request, Response};
 pub use gateway::{Gateway, Issuer, Setup, Workload};
+pub use load::Load;
 pub use raw::Raw;
-pub use skip::need;
+pub use skip::{need, need_all};
 pub use tokens::Tokens;
 pub use upstream::{Script, Seen, Upstream};
 

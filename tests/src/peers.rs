@@ -46,6 +46,67 @@ fn node_script(name: &str) -> Command {
     command
 }
 
+/// `sekmet-fhir` with nothing in it.
+pub struct EmptyServer {
+    /// FHIR base URL, plain HTTP on loopback.
+    pub base: String,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl EmptyServer {
+    /// Starts one; with its simulator it fills orders and pays claims by itself.
+    pub fn start(simulator: bool) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = python_script("fhir_server.py");
+        command.arg(folder.path());
+        if simulator {
+            command.arg("simulator");
+        }
+        let process = Process::start("sekmet-fhir", command);
+        Self {
+            base: last_word(&process.ready("sekmet ready", PATIENCE)),
+            _process: process,
+            _folder: folder,
+        }
+    }
+}
+
+/// What came of a client scenario of `sekmet-fhir`.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its id.
+    pub name: String,
+    /// `passed`, `warning`, `failed`, `error` or `skipped`.
+    pub status: String,
+    /// The first step that isn't passed, and what was said of it.
+    pub odd: Option<(String, String)>,
+}
+
+/// Runs scenarios (all of them where none is named) through a gateway whose server plays `roles`
+/// by itself.
+pub fn scenarios(gateway: &Gateway, token: &str, roles: &str, names: &[&str]) -> Vec<Scenario> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = output(
+        "scenarios.py",
+        python_script("scenarios.py")
+            .arg(folder.path())
+            .args([gateway.base().as_str(), roles])
+            .args(names)
+            .env("TOKEN", token)
+            .env("SSL_CERT_FILE", gateway.ca_file()),
+    );
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    said.lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .map(|line: Value| Scenario {
+            name: text(&line["scenario"]).unwrap_or_default(),
+            status: text(&line["status"]).unwrap_or_default(),
+            odd: text(&line["at"]).map(|at| (at, text(&line["message"]).unwrap_or_default())),
+        })
+        .collect()
+}
+
 /// `sekmet-fhir` with the Synthea clinic.
 pub struct FhirServer {
     /// FHIR base URL, plain HTTP on loopback.
@@ -64,12 +125,33 @@ impl FhirServer {
         SHARED.get_or_init(Self::start)
     }
 
-    fn start() -> Self {
+    /// The one of this test run that starts with nothing in it, for tests that write: each takes
+    /// ids of its own.
+    pub fn bare() -> &'static Self {
+        static BARE: OnceLock<FhirServer> = OnceLock::new();
+        BARE.get_or_init(|| {
+            let (base, process, folder) = Self::launch();
+            Self {
+                base,
+                entries: 0,
+                ids: HashMap::new(),
+                _process: process,
+                _folder: folder,
+            }
+        })
+    }
+
+    fn launch() -> (String, Process, TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = python_script("fhir_server.py");
         command.arg(folder.path());
         let process = Process::start("sekmet-fhir", command);
         let base = last_word(&process.ready("sekmet ready", PATIENCE));
+        (base, process, folder)
+    }
+
+    fn start() -> Self {
+        let (base, process, folder) = Self::launch();
         let data = synthea::folder().expect("the Synthea data");
         let loaded = output(
             "load_synthea.py",

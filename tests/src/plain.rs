@@ -48,6 +48,22 @@ pub fn post_form(address: SocketAddr, path: &str, headers: &str, form: &str) -> 
     send(address, &(head + form))
 }
 
+/// A request with a body.
+pub fn write(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &str,
+) -> Answer {
+    let head = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    send(address, &(head + body))
+}
+
 /// The address in an `http://ADDRESS/…` URL.
 pub fn address(url: &str) -> SocketAddr {
     url.strip_prefix("http://")

@@ -21,8 +21,13 @@ impl Process {
     /// Starts `command` with its output captured.
     pub fn start(name: &str, mut command: Command) -> Self {
         // Parts that outlive a test (statics) end when this end of their input closes.
+        command.stdin(Stdio::piped());
+        Self::start_with(name, command)
+    }
+
+    /// The same with the input that the command has.
+    pub fn start_with(name: &str, mut command: Command) -> Self {
         let mut child = command
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -76,6 +81,15 @@ impl Process {
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that it ever had resident, in KiB.
+    pub fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))
+            .expect("the process's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+            .expect("a peak of memory")
     }
 
     /// What it wrote to standard error so far.

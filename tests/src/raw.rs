@@ -32,7 +32,12 @@ pub enum End {
 impl Raw {
     /// Connects to `address`, trusting the authority `ca` (PEM).
     pub fn open(address: SocketAddr, ca: &str) -> Self {
-        let tls = Arc::new(tls_config(ca, None, &[b"http/1.1"]));
+        Self::offering(address, ca, b"http/1.1")
+    }
+
+    /// The same, offering another protocol by ALPN.
+    pub fn offering(address: SocketAddr, ca: &str, alpn: &[u8]) -> Self {
+        let tls = Arc::new(tls_config(ca, None, &[alpn]));
         let stream = block_on(connect(address, &tls))
             .unwrap_or_else(|error| panic!("no connection: {error}"));
         Self {
@@ -62,20 +67,26 @@ impl Raw {
     /// Reads one HTTP/1.1 answer (by Content-Length, chunked, or without a body for 1xx, 204, 304), head included.
     /// What comes after it stays for the next call. A connection that ends earlier gives what came.
     pub fn read_answer(&mut self) -> Result<Vec<u8>, (Vec<u8>, End)> {
+        self.read_answer_within(PATIENCE)
+    }
+
+    /// The same, giving up where the peer is silent for `quiet`.
+    pub fn read_answer_within(&mut self, quiet: Duration) -> Result<Vec<u8>, (Vec<u8>, End)> {
         let mut bytes = std::mem::take(&mut self.pending);
         loop {
             if let Some(length) = whole(&bytes) {
                 self.pending = bytes.split_off(length);
                 return Ok(bytes);
             }
-            match self.read_some(PATIENCE) {
+            match self.read_some(quiet) {
                 Ok(more) => bytes.extend(more),
                 Err(end) => return Err((bytes, end)),
             }
         }
     }
 
-    fn read_some(&mut self, quiet: Duration) -> Result<Vec<u8>, End> {
+    /// What comes next; or how the connection is, if nothing does within `quiet`.
+    pub fn read_some(&mut self, quiet: Duration) -> Result<Vec<u8>, End> {
         let mut buffer = vec![0; 64 * 1024];
         match block_on(async { timeout(quiet, self.stream.read(&mut buffer)).await }) {
             Ok(Ok(0)) => Err(End::Closed),

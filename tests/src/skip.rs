@@ -7,7 +7,8 @@ use std::path::PathBuf;
 pub use crate::noted::skip;
 use crate::{peers, synthea};
 
-/// Whether `what` is here: `binary`, `python`, `node` or `synthea`. Where it isn't, the skip is noted
+/// Whether `what` is here: `binary`, `python`, `node`, `synthea`, `sslyze`, `slowhttptest` or
+/// `h2load`. Where it isn't, the skip is noted
 /// and the test returns:
 ///
 /// ```ignore
@@ -27,6 +28,9 @@ pub fn need(what: &str) -> bool {
         "synthea" => synthea::folder()
             .is_none()
             .then_some("the Synthea data (CHARTWARD_SHARED)"),
+        "sslyze" => sslyze().is_none().then_some("sslyze (CHARTWARD_SSLYZE)"),
+        "slowhttptest" => lacks("slowhttptest").then_some("slowhttptest"),
+        "h2load" => lacks("h2load").then_some("h2load"),
         other => panic!("no such need: `{other}`"),
     };
     match missing {
@@ -36,6 +40,18 @@ pub fn need(what: &str) -> bool {
             false
         }
     }
+}
+
+/// The command of sslyze, in an environment of its own.
+pub fn sslyze() -> Option<PathBuf> {
+    env::var_os("CHARTWARD_SSLYZE")
+        .map(PathBuf::from)
+        .filter(|path| path.is_file())
+}
+
+fn lacks(command: &str) -> bool {
+    let paths = env::var_os("PATH").unwrap_or_default();
+    !env::split_paths(&paths).any(|folder| folder.join(command).is_file())
 }
 
 /// All of them; each that lacks is noted.

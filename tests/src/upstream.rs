@@ -1,12 +1,14 @@
 //! An upstream whose every byte a test scripts, and which remembers what reached it.
 
-use std::io::{Read as _, Write as _};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::SockRef;
 
 use crate::raw::chunked;
@@ -127,19 +129,66 @@ type Handler = dyn Fn(&Seen) -> Script + Send + Sync;
 
 /// The scripted upstream; it listens until it is dropped.
 pub struct Upstream {
+    scheme: &'static str,
     port: u16,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    log: Arc<Log>,
     stop: Arc<AtomicBool>,
+}
+
+/// What reached it.
+#[derive(Default)]
+struct Log {
+    seen: Mutex<Vec<Seen>>,
+    /// Bytes of each connection that are no whole request (yet).
+    rests: Mutex<BTreeMap<usize, Vec<u8>>>,
 }
 
 impl Upstream {
     /// Answers each request by `handler`, on a free loopback port.
     pub fn start(handler: impl Fn(&Seen) -> Script + Send + Sync + 'static) -> Self {
+        Self::listen("http", move |stream, number, log| {
+            let Ok(mut reader) = stream.try_clone() else {
+                return;
+            };
+            serve(&mut reader, &stream, number, log, &handler);
+        })
+    }
+
+    /// The same over TLS.
+    pub fn tls(
+        config: Arc<ServerConfig>,
+        handler: impl Fn(&Seen) -> Script + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen("https", move |stream, number, log| {
+            let (Ok(session), Ok(inner)) = (
+                ServerConnection::new(Arc::clone(&config)),
+                stream.try_clone(),
+            ) else {
+                return;
+            };
+            let mut tls = StreamOwned::new(session, inner);
+            serve(&mut tls, &stream, number, log, &handler);
+        })
+    }
+
+    /// Follows a script on each connection, before a request comes and whether one comes or not.
+    pub fn unasked(script: Script) -> Self {
+        Self::listen("http", move |mut stream, _, _| {
+            if let Ok(socket) = stream.try_clone() {
+                follow(script.clone(), &mut stream, &socket);
+            }
+        })
+    }
+
+    fn listen(
+        scheme: &'static str,
+        serve: impl Fn(TcpStream, usize, &Log) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::new(Log::default());
         let stop = Arc::new(AtomicBool::new(false));
-        let (shared, stopped, handler) = (Arc::clone(&seen), Arc::clone(&stop), Arc::new(handler));
+        let (shared, stopped, serve) = (Arc::clone(&log), Arc::clone(&stop), Arc::new(serve));
         thread::spawn(move || {
             let count = AtomicUsize::new(0);
             for stream in listener.incoming().map_while(Result::ok) {
@@ -147,11 +196,16 @@ impl Upstream {
                     break;
                 }
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                let (seen, handler) = (Arc::clone(&shared), Arc::clone(&handler));
-                thread::spawn(move || serve(stream, number, &seen, handler.as_ref()));
+                let (log, serve) = (Arc::clone(&shared), Arc::clone(&serve));
+                thread::spawn(move || serve(stream, number, &log));
             }
         });
-        Self { port, seen, stop }
+        Self {
+            scheme,
+            port,
+            log,
+            stop,
+        }
     }
 
     /// Answers every request with the same FHIR JSON.
@@ -162,17 +216,25 @@ impl Upstream {
 
     /// Its FHIR base URL.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/fhir", self.port)
+        format!("{}://127.0.0.1:{}/fhir", self.scheme, self.port)
     }
 
     /// What reached it so far, in order of arrival.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().expect("no panic while held").clone()
+        let seen = self.log.seen.lock();
+        seen.expect("no panic while held").clone()
+    }
+
+    /// What came on each connection beyond whole requests, where anything did.
+    pub fn rests(&self) -> BTreeMap<usize, Vec<u8>> {
+        let rests = self.log.rests.lock();
+        rests.expect("no panic while held").clone()
     }
 
     /// Forgets what reached it.
     pub fn forget(&self) {
-        self.seen.lock().expect("no panic while held").clear();
+        let seen = self.log.seen.lock();
+        seen.expect("no panic while held").clear();
     }
 }
 
@@ -184,29 +246,47 @@ impl Drop for Upstream {
     }
 }
 
-fn serve(mut stream: TcpStream, connection: usize, seen: &Mutex<Vec<Seen>>, handler: &Handler) {
-    let _ = stream.set_nodelay(true);
+fn serve(
+    stream: &mut (impl Read + Write),
+    socket: &TcpStream,
+    connection: usize,
+    log: &Log,
+    handler: &Handler,
+) {
+    let _ = socket.set_nodelay(true);
     let mut pending = Vec::new();
-    while let Some(request) = receive(&mut stream, &mut pending, connection) {
-        seen.lock()
+    while let Some(request) = receive(stream, &mut pending, connection, log) {
+        log.seen
+            .lock()
             .expect("no panic while held")
             .push(request.clone());
-        for step in handler(&request).0 {
-            match step {
-                Step::Send(bytes) => {
-                    if stream.write_all(&bytes).is_err() {
-                        return;
-                    }
+        if !follow(handler(&request), stream, socket) {
+            return;
+        }
+    }
+}
+
+/// Whether the connection goes on.
+fn follow(script: Script, stream: &mut impl Write, socket: &TcpStream) -> bool {
+    for step in script.0 {
+        match step {
+            Step::Send(bytes) => {
+                if stream.write_all(&bytes).is_err() || stream.flush().is_err() {
+                    return false;
                 }
-                Step::Wait(time) => thread::sleep(time),
-                Step::Close => {
-                    let _ = stream.shutdown(Shutdown::Both);
-                    return;
-                }
-                Step::Reset => return reset(&stream),
+            }
+            Step::Wait(time) => thread::sleep(time),
+            Step::Close => {
+                let _ = socket.shutdown(Shutdown::Both);
+                return false;
+            }
+            Step::Reset => {
+                reset(socket);
+                return false;
             }
         }
     }
+    true
 }
 
 /// With no lingering the close is an RST.
@@ -214,12 +294,28 @@ fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-fn receive(stream: &mut TcpStream, pending: &mut Vec<u8>, connection: usize) -> Option<Seen> {
+fn receive(
+    stream: &mut impl Read,
+    pending: &mut Vec<u8>,
+    connection: usize,
+    log: &Log,
+) -> Option<Seen> {
     let mut buffer = [0; 16 * 1024];
+    let rest = |bytes: Option<Vec<u8>>| {
+        let mut rests = log.rests.lock().expect("no panic while held");
+        match bytes {
+            Some(bytes) => rests.insert(connection, bytes),
+            None => rests.remove(&connection),
+        };
+    };
     loop {
         if let Some((request, length)) = parse(pending, connection) {
             pending.drain(..length);
+            rest(None);
             return Some(request);
+        }
+        if !pending.is_empty() {
+            rest(Some(pending.clone()));
         }
         match stream.read(&mut buffer) {
             Ok(n @ 1..) => pending.extend(&buffer[..n]),

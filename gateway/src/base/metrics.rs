@@ -3,16 +3,21 @@
 //! Labelled children are made here, once: counting a request looks no name up. No label may hold
 //! a person, a patient or a path.
 
+mod upstream;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use crate::base::config::Limit;
 use chartward_rules::{fhir::interaction::Interaction, refusal::Reason};
 use prometheus::{
     Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+
+pub use upstream::UpstreamMetrics;
 
 /// Seconds: from half a millisecond to half a minute.
 const SECONDS: [f64; 14] = [
@@ -53,14 +58,14 @@ impl UpstreamOutcome {
     const WORDS: [&str; 4] = ["answered", "unreachable", "timeout", "broken"];
 }
 
-/// Words for interactions: those of the record, and `unknown`.
-const INTERACTIONS: [&str; 4] = ["capabilities", "read", "search-type", "unknown"];
+/// The word for what wasn't understood.
+const UNKNOWN: &str = "unknown";
 
 /// One service's requests.
 #[derive(Clone)]
 pub struct ServiceMetrics {
     /// By interaction, then by outcome.
-    requests: [[IntCounter; 4]; 4],
+    requests: Vec<(&'static str, [IntCounter; 4])>,
 }
 
 impl ServiceMetrics {
@@ -68,20 +73,19 @@ impl ServiceMetrics {
         let child =
             |interaction, outcome| requests.with_label_values(&[name, interaction, outcome]);
         Self {
-            requests: INTERACTIONS.map(|word| Outcome::WORDS.map(|outcome| child(word, outcome))),
+            requests: Interaction::WORDS
+                .into_iter()
+                .chain([UNKNOWN])
+                .map(|word| (word, Outcome::WORDS.map(|outcome| child(word, outcome))))
+                .collect(),
         }
     }
 
     /// Counts a request; `None` where it wasn't understood.
     pub fn count(&self, interaction: Option<&Interaction>, outcome: Outcome) {
-        let [capabilities, read, search, unknown] = &self.requests;
-        let row = match interaction {
-            Some(Interaction::Capabilities) => capabilities,
-            Some(Interaction::Read { .. }) => read,
-            Some(Interaction::Search(_)) => search,
-            None => unknown,
-        };
-        if let Some(counter) = row.get(outcome as usize) {
+        let word = interaction.map_or(UNKNOWN, Interaction::word);
+        let row = self.requests.iter().find(|(known, _)| *known == word);
+        if let Some(counter) = row.and_then(|(_, row)| row.get(outcome as usize)) {
             counter.inc();
         }
     }
@@ -103,15 +107,48 @@ pub struct JournalMetrics {
     pub healthy: IntGauge,
 }
 
+/// Figures of reloads.
+pub struct ReloadMetrics {
+    /// By outcome: applied, failed.
+    reloads: [IntCounter; 2],
+    /// 1 while the last one was applied, or none was tried.
+    pub successful: IntGauge,
+    /// When what is in force was put in force: seconds since the epoch.
+    pub success_time: IntGauge,
+    /// How many were in force, this one counted.
+    pub generation: IntGauge,
+}
+
+impl ReloadMetrics {
+    /// Counts what is in force since now, in seconds since the epoch.
+    pub fn applied(&self, generation: u64, now: i64) {
+        if generation > 1 {
+            self.reloads[0].inc();
+        }
+        self.successful.set(1);
+        self.success_time.set(now);
+        self.generation
+            .set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a reload that changed nothing.
+    pub fn failed(&self) {
+        self.reloads[1].inc();
+        self.successful.set(0);
+    }
+}
+
 type Bringer = Box<dyn Fn(&Metrics) + Send + Sync>;
 
 /// Every figure. One for a process.
 pub struct Metrics {
     registry: Registry,
-    services: Vec<(String, Arc<ServiceMetrics>)>,
+    requests: IntCounterVec,
     refusals: Vec<(Reason, IntCounter)>,
     upstream: [IntCounter; 4],
+    upstreams: upstream::Families,
     jwks: [IntCounter; 2],
+    limits: [IntCounter; Limit::ALL.len()],
     bringers: Mutex<Vec<Bringer>>,
     /// From a request's head to the end of its answer.
     pub request_seconds: Histogram,
@@ -123,12 +160,20 @@ pub struct Metrics {
     pub upstream_seconds: Histogram,
     /// Client connections that are open.
     pub connections_open: IntGauge,
-    /// Connections closed at once, for `limits.connections` were open.
+    /// Requests that are being answered.
+    pub requests_open: IntGauge,
+    /// Bytes of requests' bodies that are held in memory.
+    pub buffered_bytes: IntGauge,
+    /// Requests that could not be read as HTTP/1.
+    pub malformed_heads: IntCounter,
+    /// Connections closed at once, for too many were open.
     pub connections_refused: IntCounter,
     /// TLS handshakes that failed or took too long.
     pub handshake_failures: IntCounter,
     /// The journal's.
     pub journal: JournalMetrics,
+    /// Reloads.
+    pub reload: ReloadMetrics,
     /// Verified tokens found in the cache.
     pub token_cache_hits: IntCounter,
     /// Tokens that had to be verified.
@@ -136,7 +181,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes them, for services of these names. Fails where two names are one.
+    /// Makes them, those of these services with them: figures that are there from the start. Fails
+    /// where two have one name.
     pub fn new<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Arc<Self>, Error> {
         let make = Maker(Registry::new_custom(Some("chartward".to_owned()), None)?);
         let requests = make.counters(
@@ -155,23 +201,30 @@ impl Metrics {
             "fetches of issuers' keys",
             &["outcome"],
         )?;
-        let build = IntGaugeVec::new(Opts::new("build_info", "which version runs"), &["version"])?;
-        make.0.register(Box::new(build.clone()))?;
+        let reloads = make.counters(
+            "config_reloads_total",
+            "reloads by what came of them",
+            &["outcome"],
+        )?;
+        let limits = make.counters(
+            "limit_exceeded_total",
+            "how often a limit bit, by its key",
+            &["limit"],
+        )?;
+        let build = make.gauges("build_info", "which version runs", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let services = services
-            .into_iter()
-            .map(|name| {
-                let made = Arc::new(ServiceMetrics::new(&requests, name));
-                (name.to_owned(), made)
-            })
-            .collect();
+        for name in services {
+            ServiceMetrics::new(&requests, name);
+        }
         Ok(Arc::new(Self {
-            services,
+            requests,
             refusals: Reason::ALL
                 .map(|reason| (reason, refusals.with_label_values(&[reason.code()])))
                 .into(),
+            upstreams: upstream::Families::new(&make)?,
             upstream: UpstreamOutcome::WORDS.map(|word| upstream.with_label_values(&[word])),
             jwks: ["fetched", "failed"].map(|word| jwks.with_label_values(&[word])),
+            limits: Limit::ALL.map(|(_, key)| limits.with_label_values(&[key])),
             bringers: Mutex::default(),
             request_seconds: make.seconds(
                 "request_duration_seconds",
@@ -187,6 +240,15 @@ impl Metrics {
                 "from a request to an upstream to the head of its answer",
             )?,
             connections_open: make.gauge("connections_open", "client connections")?,
+            requests_open: make.gauge("requests_open", "requests that are being answered")?,
+            buffered_bytes: make.gauge(
+                "buffered_bytes",
+                "bytes of requests' bodies that are held in memory",
+            )?,
+            malformed_heads: make.counter(
+                "malformed_heads_total",
+                "requests that could not be read as HTTP/1",
+            )?,
             connections_refused: make.counter(
                 "connections_refused_total",
                 "connections closed at once, too many being open",
@@ -206,16 +268,30 @@ impl Metrics {
                 )?,
                 healthy: make.gauge("journal_healthy", "1 while records can be written")?,
             },
+            reload: ReloadMetrics {
+                reloads: ["applied", "failed"].map(|word| reloads.with_label_values(&[word])),
+                successful: make.gauge(
+                    "config_last_reload_successful",
+                    "1 unless the last reload failed",
+                )?,
+                success_time: make.gauge(
+                    "config_last_reload_success_timestamp_seconds",
+                    "when the configuration in force was put in force",
+                )?,
+                generation: make.gauge(
+                    "config_generation",
+                    "configurations that were in force, this one counted",
+                )?,
+            },
             token_cache_hits: make.counter("token_cache_hits_total", "verified tokens known")?,
             token_cache_misses: make.counter("token_cache_misses_total", "tokens to verify")?,
             registry: make.0,
         }))
     }
 
-    /// The figures of a service; `None` where it isn't one of those given to [`Metrics::new`].
-    pub fn service(&self, name: &str) -> Option<Arc<ServiceMetrics>> {
-        let found = self.services.iter().find(|(known, _)| known == name);
-        found.map(|(_, metrics)| metrics.clone())
+    /// The figures of a service, by its name; those of a name are the same ones again.
+    pub fn service(&self, name: &str) -> Arc<ServiceMetrics> {
+        Arc::new(ServiceMetrics::new(&self.requests, name))
     }
 
     /// Counts a refusal.
@@ -225,11 +301,24 @@ impl Metrics {
         }
     }
 
+    /// Counts that a limit bit.
+    pub fn exceeded(&self, limit: Limit) {
+        if let Some(counter) = self.limits.get(limit as usize) {
+            counter.inc();
+        }
+    }
+
     /// Counts a request to an upstream.
     pub fn upstream(&self, outcome: UpstreamOutcome) {
         if let Some(counter) = self.upstream.get(outcome as usize) {
             counter.inc();
         }
+    }
+
+    /// The figures of a service's upstream, which has this many servers. The same for the same
+    /// name.
+    pub fn upstream_of(&self, service: &str, servers: usize) -> UpstreamMetrics {
+        self.upstreams.of(service, servers)
     }
 
     /// Brings the number of fetches of keys up to these totals.
@@ -291,6 +380,12 @@ impl Maker {
         Ok(made)
     }
 
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+        let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
     fn seconds(&self, name: &str, help: &str) -> Result<Histogram, Error> {
         let made = Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.into()))?;
         self.0.register(Box::new(made.clone()))?;
@@ -307,15 +402,13 @@ mod tests {
         let metrics = Metrics::new(["ehr"]).unwrap();
         metrics
             .service("ehr")
-            .unwrap()
             .count(Some(&Interaction::Capabilities), Outcome::Abandoned);
-        metrics
-            .service("ehr")
-            .unwrap()
-            .count(None, Outcome::Refused);
-        assert!(metrics.service("other").is_none());
+        metrics.service("ehr").count(None, Outcome::Refused);
         metrics.refused(Reason::UpstreamRejected);
         metrics.upstream(UpstreamOutcome::Broken);
+        Limit::ALL
+            .iter()
+            .for_each(|(limit, _)| metrics.exceeded(*limit));
         metrics.before_scrape(|metrics| raise(&metrics.journal.records, 7));
         metrics.before_scrape(|metrics| metrics.jwks_fetches(3, 1));
         metrics.text().unwrap();
@@ -331,7 +424,12 @@ mod tests {
             "chartward_journal_records_total 7",
             "chartward_request_duration_seconds_count 0",
             "chartward_connections_open 0",
+            r#"chartward_config_reloads_total{outcome="failed"} 0"#,
         ] {
+            assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
+        }
+        for (_, key) in Limit::ALL {
+            let line = format!("chartward_limit_exceeded_total{{limit=\"{key}\"}} 1");
             assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
         }
         assert!(text.contains("chartward_build_info{version=\""));

@@ -4,4 +4,5 @@
 pub mod clock;
 pub mod config;
 pub mod journal;
+pub mod live;
 pub mod metrics;

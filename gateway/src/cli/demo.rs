@@ -11,7 +11,7 @@ use chartward_sandbox::{clinic, fhir, issuer::Issuer};
 use serde_json::json;
 
 use super::UNUSABLE;
-use super::serve::{start_log, wait_for_signal};
+use super::serve::{Signals, start_log};
 use crate::app::Plan;
 
 const PACK: &str = include_str!("../../../rules/packs/outpatient.toml");
@@ -102,10 +102,11 @@ fn run(port: Option<u16>, directory: Option<PathBuf>, out: &mut dyn Write) -> io
 
     let plan = Plan::load(&config).map_err(|errors| io::Error::other(errors.render()))?;
     start_log(&plan.config().log);
+    let signals = Signals::catch()?;
     let running = plan.start().map_err(io::Error::other)?;
     commands(out, &directory, &base, running.metrics())?;
     super::serve::ready(&running, out)?;
-    wait_for_signal()?;
+    signals.wait(|| running.reload());
     running.stop();
     drop((issuer, server));
     Ok(())

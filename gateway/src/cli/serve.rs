@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::UNUSABLE;
 use crate::app::{Plan, Running};
@@ -19,6 +20,13 @@ pub fn serve(path: &Path, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
         }
     };
     start_log(&plan.config().log);
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => {
+            let _ = writeln!(err, "error: signals can't be waited for: {error}");
+            return UNUSABLE;
+        }
+    };
     let running = match plan.start() {
         Ok(running) => running,
         Err(error) => {
@@ -27,12 +35,7 @@ pub fn serve(path: &Path, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
         }
     };
     let _ = ready(&running, out);
-    match wait_for_signal() {
-        Ok(()) => {}
-        Err(error) => {
-            let _ = writeln!(err, "error: signals can't be waited for: {error}");
-        }
-    }
+    signals.wait(|| running.reload());
     running.stop();
     0
 }
@@ -48,20 +51,48 @@ pub(super) fn ready(running: &Running, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Returns at SIGTERM or SIGINT.
-pub(super) fn wait_for_signal() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
-    })
+/// What the process is told by signals. Caught from [`Signals::catch`] on: a SIGHUP that comes
+/// early isn't the end.
+pub(super) struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    pub(super) fn catch() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (terminate, interrupt, hangup) = {
+            let _inside = runtime.enter();
+            (
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::hangup())?,
+            )
+        };
+        Ok(Self {
+            runtime,
+            terminate,
+            interrupt,
+            hangup,
+        })
+    }
+
+    /// Returns at SIGTERM or SIGINT. `reload` is called at SIGHUP.
+    pub(super) fn wait(mut self, reload: impl Fn()) {
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = self.terminate.recv() => return,
+                    _ = self.interrupt.recv() => return,
+                    _ = self.hangup.recv() => reload(),
+                }
+            }
+        });
+    }
 }
 
 /// Logs go to standard error. They hold no patient data: requests are in the journal.

@@ -45,7 +45,15 @@ pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// What `/readyz` asks. Cloning gives the same list.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<Vec<(String, Check)>>>);
+pub struct Readiness(Arc<Mutex<Vec<Part>>>);
+
+#[derive(Clone)]
+struct Part {
+    name: String,
+    check: Check,
+    /// Whether it fails the whole; else it is only said.
+    counts: bool,
+}
 
 impl Readiness {
     /// Adds a part.
@@ -54,19 +62,42 @@ impl Readiness {
         part: impl Into<String>,
         check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) {
-        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.push((part.into(), Arc::new(check)));
+        self.push(part.into(), Arc::new(check), true);
     }
 
-    /// The parts that fail, with what they say; none: ready.
-    pub fn failing(&self) -> Vec<(String, String)> {
+    /// Adds a part that is told where it fails, and leaves the whole ready.
+    pub fn mention(
+        &self,
+        part: impl Into<String>,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        self.push(part.into(), Arc::new(check), false);
+    }
+
+    fn push(&self, name: String, check: Check, counts: bool) {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.push(Part {
+            name,
+            check,
+            counts,
+        });
+    }
+
+    /// The parts that fail, with what they say, and whether one of them counts.
+    pub fn failing(&self) -> (Vec<(String, String)>, bool) {
         let parts = self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let wrong = |(part, check): (String, Check)| check().err().map(|why| (part, why));
-        parts.into_iter().filter_map(wrong).collect()
+        let mut counts = false;
+        let wrong = |part: Part| {
+            let why = (part.check)().err()?;
+            counts |= part.counts;
+            Some((part.name, why))
+        };
+        let failing = parts.into_iter().filter_map(wrong).collect();
+        (failing, counts)
     }
 }
 
@@ -86,6 +117,15 @@ impl Health {
     ) -> io::Result<Self> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
+        Self::start_on(listener, metrics, readiness)
+    }
+
+    /// The same on a socket that listens already and doesn't block.
+    pub fn start_on(
+        listener: StdListener,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -213,16 +253,16 @@ fn answer<B>(
 }
 
 fn ready(readiness: &Readiness) -> Response<Full<Bytes>> {
-    let failing = readiness.failing();
-    if failing.is_empty() {
-        return text(StatusCode::OK, "ok\n".to_owned());
-    }
-    let mut said = String::new();
+    let (failing, counts) = readiness.failing();
+    let (status, mut said) = match counts {
+        true => (StatusCode::SERVICE_UNAVAILABLE, String::new()),
+        false => (StatusCode::OK, "ok\n".to_owned()),
+    };
     for (part, why) in failing {
         // writing to a string can't fail
         let _ = writeln!(said, "{part}: {why}");
     }
-    text(StatusCode::SERVICE_UNAVAILABLE, said)
+    text(status, said)
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
@@ -281,6 +321,11 @@ mod tests {
                 Ok(())
             }
         });
+        let note = Arc::new(Mutex::new(None));
+        let noted = note.clone();
+        readiness.mention("reload", move || {
+            noted.lock().unwrap().clone().map_or(Ok(()), Err)
+        });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let health = Health::start(any, metrics.clone(), readiness).unwrap();
         let address = health.address();
@@ -292,6 +337,12 @@ mod tests {
         assert!(figures.starts_with("HTTP/1.1 200 "));
         assert!(figures.contains("content-type: text/plain; version=0.0.4\r\n"));
         assert!(figures.contains("\nchartward_rows_released_total 1\n"));
+
+        *note.lock().unwrap() = Some("old".to_owned());
+        let answer = get(address, "/readyz");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nok\nreload: old\n"), "{answer}");
+        note.lock().unwrap().take();
 
         broken.store(true, Ordering::Relaxed);
         let answer = get(address, "/readyz");

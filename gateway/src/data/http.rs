@@ -7,19 +7,19 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::rand;
-use bytes::{Bytes, BytesMut};
 use chartward_rules::refusal::{No, Reason};
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use http_body::Body;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::time::Duration;
 
 /// The caller's own id for a request, and the gateway's answer to it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The purpose of use that the caller names (D2).
 pub const PURPOSE: HeaderName = HeaderName::from_static("x-purpose-of-use");
+
+/// The search that must find nothing for a create to happen (http.html#ccreate).
+pub const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -86,24 +86,68 @@ pub fn unambiguous(head: &Parts) -> Result<(), No> {
     if head.uri.path_and_query().is_none() || !head.uri.path().starts_with('/') {
         return no("a target without a path");
     }
-    if head.headers.get_all(header::HOST).iter().count() > 1 {
-        return no("several `Host` headers");
+    // known where `:authority` is there
+    if head.uri.scheme().is_some_and(|s| *s != Scheme::HTTPS) {
+        return no("another scheme than `https`");
     }
+    addressed(head)?;
     for name in OVERRIDES {
         if head.headers.contains_key(name) {
             return Err(No::named(Reason::NotUnderstood, name));
         }
     }
-    if head.headers.contains_key(header::UPGRADE) || head.headers.contains_key(header::EXPECT) {
-        return no("`Upgrade` or `Expect`");
+    if head.headers.contains_key(header::UPGRADE) {
+        return no("`Upgrade`");
+    }
+    if head.headers.contains_key(header::EXPECT) && !expects_to_continue(head) {
+        return no("`Expect`");
     }
     Ok(())
 }
 
-/// Whether the connection ends with this request: a body in chunks may have come with a length
-/// too, which the parser drops unseen, so that what follows may not be a request (RFC 9112 §6.1).
-pub fn ends_connection(head: &Parts) -> bool {
-    head.version <= Version::HTTP_11 && head.headers.contains_key(header::TRANSFER_ENCODING)
+/// Refuses a request that doesn't say, in one way, which host it is for (RFC 9112 §3.2, RFC 9113
+/// §8.3.1). Which one is not looked at: services are told apart by path.
+fn addressed(head: &Parts) -> Result<(), No> {
+    let no = |detail| Err(No::new(Reason::NotUnderstood).because(detail));
+    let mut named = head.headers.get_all(header::HOST).iter();
+    let host = named.next().map(HeaderValue::as_bytes);
+    if named.next().is_some() {
+        return no("several `Host` headers");
+    }
+    let authority = head.uri.authority().map(|a| a.as_str().as_bytes());
+    match (authority, host) {
+        (Some(one), Some(other)) if !one.eq_ignore_ascii_case(other) => no("two hosts"),
+        (Some(one), _) | (None, Some(one)) if !is_authority(one) => no("an odd host"),
+        (None, None) if head.version != Version::HTTP_10 => no("no host"),
+        _ => Ok(()),
+    }
+}
+
+/// A name or an address, and perhaps a port (RFC 9110 §4.2), in the characters that hosts have.
+fn is_authority(text: &[u8]) -> bool {
+    let in_brackets = text.strip_prefix(b"[");
+    let end = if in_brackets.is_some() { b']' } else { b':' };
+    let rest = in_brackets.unwrap_or(text);
+    let at = rest.iter().position(|b| *b == end).unwrap_or(rest.len());
+    let (host, after) = rest.split_at(at);
+    let port = match (in_brackets, after) {
+        (Some(_), [b']', port @ ..]) => port,
+        (Some(_), _) => return false,
+        (None, port) => port,
+    };
+    let fits = |b: &u8| match in_brackets {
+        Some(_) => b.is_ascii_hexdigit() || matches!(b, b':' | b'.'),
+        None => b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'),
+    };
+    let is_port = match port {
+        [] => true,
+        [b':', digits @ ..] => {
+            let text = std::str::from_utf8(digits).unwrap_or_default();
+            digits.iter().all(u8::is_ascii_digit) && text.parse::<u16>().is_ok()
+        }
+        _ => false,
+    };
+    !host.is_empty() && host.iter().all(fits) && is_port
 }
 
 /// Whether the caller takes FHIR's JSON. A `_format` in the query counts instead, and is
@@ -189,39 +233,55 @@ fn is_traceparent(text: &str) -> bool {
         && text.starts_with("00")
 }
 
-/// The form of a `_search`: read whole, under the cap and the deadline.
-pub async fn form<B>(head: &Parts, mut body: B, most: usize, within: Duration) -> Result<String, No>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let kind = once(&head.headers, &header::CONTENT_TYPE)?.unwrap_or("");
-    let essence = kind.split(';').next().unwrap_or("").trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        || head.headers.contains_key(header::CONTENT_ENCODING)
-    {
-        return Err(No::new(Reason::UnsupportedMediaType));
+/// Whether the caller waits for a `100 Continue` before the body. Any other expectation can't be
+/// met (RFC 9110 section 10.1.1).
+fn expects_to_continue(head: &Parts) -> bool {
+    let mut values = head.headers.get_all(header::EXPECT).iter();
+    matches!(
+        (values.next(), values.next()),
+        (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    )
+}
+
+/// A body where none belongs: such a one another reader of the same bytes could see differently.
+pub fn misplaced() -> No {
+    No::new(Reason::NotUnderstood).because("a body where none belongs")
+}
+
+/// Refuses by the head alone a body that is encoded, larger than `most`, or there where none
+/// belongs (`most` is 0).
+pub fn announced<B: Body>(head: &Parts, body: &B, most: usize) -> Result<(), No> {
+    if most == 0 {
+        return match body.size_hint().lower() == 0 && !head.headers.contains_key(header::EXPECT) {
+            true => Ok(()),
+            false => Err(misplaced()),
+        };
+    }
+    if head.headers.contains_key(header::CONTENT_ENCODING) {
+        let due = "Content-Encoding: identity";
+        return Err(No::named(Reason::UnsupportedMediaType, due));
     }
     if body.size_hint().lower() > most as u64 {
         return Err(No::new(Reason::TooLarge));
     }
-    let read = async {
-        let mut whole = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let frame =
-                frame.map_err(|_| No::new(Reason::NotUnderstood).because("the body broke off"))?;
-            if let Ok(data) = frame.into_data() {
-                if whole.len() + data.len() > most {
-                    return Err(No::new(Reason::TooLarge));
-                }
-                whole.extend_from_slice(&data);
-            }
-        }
-        Ok(whole)
-    };
-    let whole = tokio::time::timeout(within, read)
-        .await
-        .map_err(|_| No::new(Reason::NotUnderstood).because("the body took too long"))??;
-    String::from_utf8(whole.into())
+    Ok(())
+}
+
+/// Whether the body says that it is a form.
+pub fn is_form(head: &Parts) -> Result<(), No> {
+    let kind = once(&head.headers, &header::CONTENT_TYPE)?.unwrap_or("");
+    let essence = kind.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Ok(())
+    } else {
+        let due = "application/x-www-form-urlencoded";
+        Err(No::named(Reason::UnsupportedMediaType, due))
+    }
+}
+
+/// A form's bytes as the text they must be.
+pub fn text(whole: &[u8]) -> Result<&str, No> {
+    std::str::from_utf8(whole)
         .map_err(|_| No::new(Reason::NotUnderstood).because("the form is not text"))
 }
 
@@ -235,6 +295,10 @@ mod tests {
             .unwrap()
             .into_parts()
             .0
+    }
+
+    fn hosted(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
+        head(|b| build(b.header("host", "fhir.example")))
     }
 
     #[test]
@@ -312,21 +376,79 @@ mod tests {
 
     #[test]
     fn ambiguous_heads_are_refused() {
-        assert!(unambiguous(&head(|b| b)).is_ok());
+        assert!(unambiguous(&hosted(|b| b)).is_ok());
         for (name, value) in [
             ("x-http-method-override", "DELETE"),
             ("x-method-override", "PUT"),
             ("x-original-url", "/admin"),
             ("upgrade", "h2c"),
-            ("expect", "100-continue"),
+            ("expect", "200-ok"),
+            ("expect", "100-continue, 100-continue"),
         ] {
             assert!(
-                unambiguous(&head(|b| b.header(name, value))).is_err(),
+                unambiguous(&hosted(|b| b.header(name, value))).is_err(),
                 "{name}"
             );
         }
         assert!(unambiguous(&head(|b| b.header("host", "a").header("host", "b"))).is_err());
-        assert!(unambiguous(&head(|b| b.uri("https://other/fhir/Patient"))).is_err());
-        assert!(unambiguous(&head(|b| b.uri("*"))).is_err());
+        assert!(unambiguous(&hosted(|b| b.uri("https://other/fhir/Patient"))).is_err());
+        assert!(unambiguous(&hosted(|b| b.uri("*"))).is_err());
+    }
+
+    #[test]
+    fn a_request_is_for_one_host() {
+        let refused = |build: fn(http::request::Builder) -> http::request::Builder| {
+            unambiguous(&head(build)).is_err()
+        };
+        assert!(refused(|b| b));
+        assert!(!refused(|b| b.version(Version::HTTP_10)));
+        for (host, fits) in [
+            ("fhir.example", true),
+            ("FHIR_1.example:8443", true),
+            ("127.0.0.1:8443", true),
+            ("[::1]", true),
+            ("[2001:db8::1]:443", true),
+            ("", false),
+            (" ", false),
+            (":443", false),
+            ("fhir.example:", false),
+            ("fhir.example:x", false),
+            ("fhir.example:+1", false),
+            ("fhir.example:65536", false),
+            ("fhir.example:443:443", false),
+            ("user@fhir.example", false),
+            ("fhir.example/x", false),
+            ("fhir.example?", false),
+            ("fhir.example#", false),
+            ("fhir.example\\x", false),
+            ("fhir.example, other", false),
+            ("https://fhir.example", false),
+            ("[::1", false),
+            ("[]", false),
+            ("[::1]x", false),
+            ("[fhir.example]", false),
+            ("\u{e9}", false),
+        ] {
+            let head = head(|b| b.header("host", host.as_bytes()));
+            assert_eq!(unambiguous(&head).is_ok(), fits, "{host}");
+        }
+        let h2 = |uri: &str, host: Option<&str>| {
+            let head = head(|b| {
+                let b = b.version(Version::HTTP_2).uri(uri);
+                host.into_iter().fold(b, |b, host| b.header("host", host))
+            });
+            unambiguous(&head).is_ok()
+        };
+        assert!(h2("https://fhir.example/fhir/Patient", None));
+        assert!(h2(
+            "https://fhir.example/fhir/Patient",
+            Some("FHIR.example")
+        ));
+        assert!(!h2(
+            "https://fhir.example/fhir/Patient",
+            Some("other.example")
+        ));
+        assert!(!h2("https://user@fhir.example/fhir/Patient", None));
+        assert!(!h2("http://fhir.example/fhir/Patient", None));
     }
 }

@@ -35,21 +35,21 @@ pub struct Position {
     /// Purpose of use of the first page.
     #[serde(rename = "u")]
     pub purpose: String,
-    /// Type that is searched.
+    /// What is paged through, as a path: `Patient`, `Patient/1/_history`.
     #[serde(rename = "t")]
-    pub resource: String,
+    pub place: String,
     #[serde(rename = "e")]
     expires: i64,
 }
 
 impl Position {
     /// A position of now.
-    pub fn new(resource: &str, query: &str, upstream: &str, purpose: &str, now: Time) -> Self {
+    pub fn new(place: &str, query: &str, upstream: &str, purpose: &str, now: Time) -> Self {
         Self {
             query: query.to_owned(),
             upstream: upstream.to_owned(),
             purpose: purpose.to_owned(),
-            resource: resource.to_owned(),
+            place: place.to_owned(),
             expires: now.seconds() + LASTS_SECONDS,
         }
     }

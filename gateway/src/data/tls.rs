@@ -12,15 +12,88 @@ use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
-    sign::CertifiedKey,
 };
-use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::pem::{certificates, roots};
-use crate::base::config::{ClientAuth, Config, Tls};
+use super::pem::{certificates, identity, roots};
+use crate::base::config::{ClientAuth, Config, Secret, Tls};
 
 /// What the listener offers, best first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// How certificates of callers are judged.
+pub struct Trust {
+    verifier: Verifier,
+    client_auth: ClientAuth,
+    roots: Vec<CertificateDer<'static>>,
+}
+
+/// The listener's side of TLS.
+pub struct Offer {
+    /// For handshakes.
+    pub server: Arc<ServerConfig>,
+    /// For connections whose handshake was under another configuration.
+    pub trust: Arc<Trust>,
+    chain: Vec<CertificateDer<'static>>,
+    key: Secret,
+}
+
+impl Offer {
+    /// Reads the files of `[tls]`.
+    ///
+    /// Fails with all that is wrong with them, each at the key that names it.
+    pub fn read(config: &Config) -> Result<Self, Diagnostics> {
+        let tls = &config.tls;
+        let server = server(config)?;
+        let mut found = Diagnostics::new();
+        let mut say = |span: Span, message: String| found.error(&config.source, span, message);
+        let chain = certificates(&tls.certificate, "certificate", &mut say);
+        let roots = match &tls.client_ca {
+            Some(path) => certificates(path, "client_ca", &mut say),
+            None => Some(Vec::new()),
+        };
+        let verifier = verifier(tls, &Arc::new(aws_lc_rs::default_provider()), &mut say);
+        let (Some(chain), Some(roots), Some(verifier)) = (chain, roots, verifier) else {
+            return Err(found);
+        };
+        let trust = Trust {
+            verifier,
+            client_auth: tls.client_auth,
+            roots,
+        };
+        Ok(Self {
+            server,
+            trust: Arc::new(trust),
+            chain,
+            key: tls.key.value.clone(),
+        })
+    }
+
+    /// Goes on with what of `before` is the same: sessions can be resumed then, and certificates
+    /// of callers that were judged need not be again.
+    pub fn keep_of(&mut self, before: &Self) {
+        let (new, old) = (&self.trust, &before.trust);
+        if new.client_auth == old.client_auth && new.roots == old.roots {
+            self.trust = old.clone();
+            if self.chain == before.chain && self.key == before.key {
+                self.server = before.server.clone();
+            }
+        }
+    }
+}
+
+impl Trust {
+    /// Whether a handshake with these certificates, the caller's own first, would succeed now.
+    pub fn admits(&self, chain: &[CertificateDer<'static>]) -> bool {
+        match (chain.split_first(), &self.verifier) {
+            (None, _) => self.client_auth != ClientAuth::Required,
+            (Some(_), None) => false,
+            (Some((leaf, between)), Some(verifier)) => verifier
+                .verify_client_cert(leaf, between, UnixTime::now())
+                .is_ok(),
+        }
+    }
+}
 
 /// Reads the files of `[tls]`.
 ///
@@ -29,7 +102,12 @@ pub fn server(config: &Config) -> Result<Arc<ServerConfig>, Diagnostics> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut found = Diagnostics::new();
     let mut say = |span: Span, message: String| found.error(&config.source, span, message);
-    let identity = identity(&config.tls, &provider, &mut say);
+    let identity = identity(
+        &config.tls.certificate,
+        &config.tls.key,
+        &provider,
+        &mut say,
+    );
     let verifier = verifier(&config.tls, &provider, &mut say);
     let (Some(identity), Some(verifier)) = (identity, verifier) else {
         return Err(found);
@@ -59,40 +137,6 @@ pub fn server(config: &Config) -> Result<Arc<ServerConfig>, Diagnostics> {
     };
     server.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
     Ok(Arc::new(server))
-}
-
-fn identity(
-    tls: &Tls,
-    provider: &CryptoProvider,
-    say: &mut impl FnMut(Span, String),
-) -> Option<CertifiedKey> {
-    let chain = certificates(&tls.certificate, "certificate", say);
-    let key = match PrivateKeyDer::from_pem_slice(tls.key.expose()) {
-        Ok(key) => provider.key_provider.load_private_key(key).ok(),
-        Err(_) => None,
-    };
-    if key.is_none() {
-        say(
-            tls.key.span,
-            "`key` holds no private key that can be used, in PEM".to_owned(),
-        );
-    }
-    let identity = CertifiedKey::new(chain?, key?);
-    match identity.keys_match() {
-        Ok(()) => Some(identity),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            say(
-                tls.key.span,
-                "`key` is not the key of `certificate`".to_owned(),
-            );
-            None
-        }
-        Err(_) => {
-            let message = "`certificate` begins with a certificate that can't be read";
-            say(tls.certificate.span, message.to_owned());
-            None
-        }
-    }
 }
 
 type Verifier = Option<Arc<dyn ClientCertVerifier>>;

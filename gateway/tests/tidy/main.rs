@@ -25,8 +25,10 @@ const LONGER: [(&str, usize); 2] = [
 const SHARED_BY_STAGES: [&str; 1] = ["pem"];
 
 /// All that the rules may stand on.
-const UNDER_RULES: [&str; 8] = [
+const UNDER_RULES: [&str; 10] = [
     "annotate-snippets",
+    "base64",
+    "json-patch",
     "bytes",
     "memchr",
     "serde",

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chartward_rules::decide::{Judge, Sealer, Service, Turn, Verdict, decide};
-use chartward_rules::fhir::interaction::{Request, understand};
+use chartward_rules::decide::{Facts, Judge, Sealer, Service, Turn, Verdict, decide};
+use chartward_rules::fhir::interaction::{Interaction, Request, understand};
 use chartward_rules::pack::Program;
 use chartward_rules::proof::{Mint, Raw};
 use chartward_rules::record::{Call, Time};
@@ -62,22 +62,20 @@ impl Asker {
             row_max: 32 << 20,
             window: 256 << 10,
         };
-        let request = Request {
-            method: "GET",
-            path,
-            query: "",
-            form: None,
-        };
+        let request = Request::new("GET", path, "");
         let Ok(interaction) = understand(request) else {
             panic!("a read or search")
         };
-        let seal = |_: &Call| -> Sealer { Arc::new(|position: &str| position.to_owned()) };
+        let seal = |_: &Call, _: &Interaction| -> Sealer {
+            Arc::new(|position: &str| position.to_owned())
+        };
         let verdict = decide(
             &self.program,
             &service,
-            interaction,
+            &interaction,
             Box::new(call),
             None,
+            &Facts::none(),
             seal,
         );
         let Verdict::Permit(permit) = verdict else {

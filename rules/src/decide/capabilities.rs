@@ -9,6 +9,19 @@ use crate::pack::{Can, Program};
 use crate::smart::Reach;
 use crate::subject::{Kind, Subject};
 
+/// What an interaction is called in a CapabilityStatement
+/// (http://hl7.org/fhir/R4/valueset-type-restful-interaction.html).
+const WORDS: [(Can, &str); 8] = [
+    (Can::Read, "read"),
+    (Can::Read, "vread"),
+    (Can::Search, "search-type"),
+    (Can::History, "history-instance"),
+    (Can::Create, "create"),
+    (Can::Update, "update"),
+    (Can::Patch, "patch"),
+    (Can::Delete, "delete"),
+];
+
 /// The CapabilityStatement as JSON text. Without rights it names no type.
 pub(super) fn write(
     service: &Service,
@@ -22,10 +35,12 @@ pub(super) fn write(
             .resources()
             .filter_map(|t| {
                 let may = |can| stance.candidates(t, can).filter(|c| c.reach != Reach::None);
-                let (read, search) = (may(Can::Read), may(Can::Search));
-                let mut interactions = Vec::new();
-                interactions.extend(read.map(|_| json!({"code": "read"})));
-                interactions.extend(search.map(|_| json!({"code": "search-type"})));
+                let search = may(Can::Search);
+                let interactions: Vec<Value> = WORDS
+                    .into_iter()
+                    .filter(|(can, _)| may(*can).is_some())
+                    .map(|(_, code)| json!({"code": code}))
+                    .collect();
                 if interactions.is_empty() {
                     return None;
                 }
@@ -64,6 +79,10 @@ pub(super) fn write(
     });
     if let (false, Some(object)) = (resources.is_empty(), rest.as_object_mut()) {
         object.insert("resource".into(), resources.into());
+        // each of them does what its parts may do
+        let whole = ["batch", "transaction", "search-system", "history-system"];
+        let whole = whole.map(|code| json!({"code": code}));
+        object.insert("interaction".into(), json!(whole));
     }
     let statement = json!({
         "resourceType": "CapabilityStatement",

@@ -4,28 +4,42 @@
 //! out: a [`Verdict`]. Default deny (D2): what no grant of a role in force covers is refused.
 //! **Never here:** a row. Rows are judged by the [`Judge`] that a permit opens.
 
-mod bundle;
+mod batch;
 mod capabilities;
+mod deletes;
+mod desk;
+mod facts;
+mod history;
 mod judge;
+mod matches;
+mod patches;
+mod permit;
+mod purpose;
+mod reads;
 pub(crate) mod row;
+mod searches;
 pub(crate) mod stance;
+mod standing;
+mod stored;
+mod writable;
+mod writes;
 
 use std::sync::Arc;
 
-pub use judge::{Closing, Held, Judge, Turn};
+pub use facts::{Facts, Inquiry, Question};
+pub use judge::{Closing, Held, Judge, Turn, UpstreamHead};
+pub use permit::{Answer, Asked, Outbound, Permit};
 
 use crate::fhir::interaction::Interaction;
-use crate::fhir::labels::Purpose;
-use crate::fhir::search::{self, Search};
-use crate::fhir::tables::{SubjectRule, r4};
-use crate::fhir::target;
+use crate::fhir::tables::{TypeId, r4};
 use crate::pack::{Can, Program};
-use crate::proof::{Entry, Receipt, Released, Ticket, WrongReceipt};
-use crate::record::{self, Call, Time};
+use crate::proof::Ticket;
+use crate::record::{self, Call};
 use crate::refusal::{AnswerHead, No, Reason};
 use crate::smart::Reach;
 use crate::subject::{Kind, Subject};
-use row::{Bench, RowJudge};
+use desk::{Decided, Decision, Desk};
+use permit::json_head;
 
 /// What of a service's configuration deciding needs.
 #[derive(Debug, Clone)]
@@ -57,411 +71,142 @@ pub enum Verdict {
     Permit(Box<Permit>),
     /// It is answered here.
     Answer(Answer),
+    /// It can't be decided before these questions are answered.
+    Ask(Asked),
     /// It is refused; the pipeline makes a [`crate::refusal::Refusal`] of it with the call.
     Refuse(No, Box<Call>),
 }
 
-/// A decided request with its plan: the only thing the upstream accepts. Not `Clone`.
-#[derive(Debug)]
-pub struct Permit {
-    outbound: Outbound,
-    judge: Judge,
-    shared: Arc<[u8]>,
-}
-
-/// A request as it is sent upstream. Made by opening a [`Permit`], by nothing else.
-#[derive(Debug)]
-pub struct Outbound {
-    method: &'static str,
-    target: String,
-    form: Option<String>,
-    strict: bool,
-}
-
-impl Outbound {
-    /// `GET` or `POST`.
-    pub fn method(&self) -> &'static str {
-        self.method
-    }
-
-    /// Path and query below the upstream's base, with its leading `/` or `?`.
-    pub fn target(&self) -> &str {
-        &self.target
-    }
-
-    /// The body of a `_search`, `application/x-www-form-urlencoded`.
-    pub fn form(&self) -> Option<&str> {
-        self.form.as_deref()
-    }
-
-    /// Whether unknown parameters must be refused upstream (`Prefer: handling=strict`).
-    pub fn strict(&self) -> bool {
-        self.strict
-    }
-}
-
-impl Permit {
-    /// The record of the attempt. For reads and searches it is not waited for.
-    pub fn attempt(&self, now: Time) -> Entry {
-        Entry::note(record::attempt(&self.shared, now))
-    }
-
-    /// The call that is permitted.
-    pub fn call(&self) -> &Arc<Call> {
-        self.judge.call()
-    }
-
-    /// The request to send and the judge of its answer.
-    pub fn open(self, _attempt: Option<Receipt>) -> Result<(Outbound, Judge), WrongReceipt> {
-        Ok((self.outbound, self.judge))
-    }
-}
-
-/// An answer of the gateway's own. It leaves only against the receipt of its record.
-#[derive(Debug)]
-pub struct Answer {
-    call: Arc<Call>,
-    body: Vec<u8>,
-    ticket: Ticket,
-}
-
-impl Answer {
-    /// The call it answers.
-    pub fn call(&self) -> &Arc<Call> {
-        &self.call
-    }
-
-    /// Its record.
-    pub fn entry(&self, now: Time) -> Entry {
-        let shared = record::shared(&self.call, &[]);
-        let json = record::disclosure(&shared, now, 200, &[], 0, self.body.len(), 1);
-        Entry::new(json, self.ticket.same())
-    }
-
-    /// Status, headers and body, against the receipt of [`Answer::entry`].
-    pub fn answer(self, receipt: Receipt) -> Result<(AnswerHead, Released), WrongReceipt> {
-        if !receipt.covers(&self.ticket) {
-            return Err(WrongReceipt);
-        }
-        Ok((answer_head(), Released::new(self.body.into())))
-    }
-}
-
-pub(crate) fn answer_head() -> AnswerHead {
-    AnswerHead {
-        status: 200,
-        headers: vec![("content-type", "application/fhir+json".to_owned())],
-    }
-}
-
-/// Decides. `asked_purpose` is the value of `X-Purpose-Of-Use`; `sealer` seals page handles for
-/// this subject, client and purpose (given once the purpose is settled).
+/// Decides. `asked_purpose` is the value of `X-Purpose-Of-Use`; `facts` is what was learned of
+/// the questions that this decision asked before; `sealer` seals page handles of the interaction
+/// given (the call's own, or one of a batch's entries) for the call's subject, client and purpose.
 pub fn decide(
     program: &Arc<Program>,
     service: &Service,
-    interaction: Interaction,
+    interaction: &Interaction,
     mut call: Box<Call>,
     asked_purpose: Option<&str>,
-    sealer: impl FnOnce(&Call) -> Sealer,
+    facts: &Facts,
+    sealer: impl Fn(&Call, &Interaction) -> Sealer,
 ) -> Verdict {
     call.action = Some(interaction.action());
     call.pack = Some(program.id.clone());
     let Some(subject) = call.subject.clone() else {
         return Verdict::Refuse(No::new(Reason::Unauthenticated), call);
     };
-    if let Interaction::Capabilities = interaction {
-        let rights = match settle_purpose(program, &subject, asked_purpose) {
-            Ok(purpose) => {
-                call.purpose = Some(purpose.code().into());
-                Some(program.stance(roles_in_force(program, &subject, purpose), &subject.scopes))
-            }
-            Err(_) => None,
-        };
+    let settled = purpose::settle(program, &subject, asked_purpose);
+    if let Ok(purpose) = &settled {
+        call.purpose = Some(purpose.code().into());
+    }
+    let stance = settled.clone().map(|purpose| {
+        let roles = purpose::roles_in_force(program, &subject, purpose);
+        program.stance(roles, &subject.scopes)
+    });
+    if matches!(interaction, Interaction::Capabilities) {
+        let rights = stance.ok();
         let body = capabilities::write(service, program, rights.as_deref(), &subject);
-        return Verdict::Answer(Answer {
-            call: Arc::from(*call),
-            body,
-            ticket: Ticket::issue(),
-        });
+        return Verdict::Answer(Answer::new(call, json_head(200), body));
     }
     if subject.kind == Kind::Anonymous {
         return Verdict::Refuse(No::new(Reason::Unauthenticated), call);
     }
-    let purpose = match settle_purpose(program, &subject, asked_purpose) {
-        Ok(purpose) => purpose,
+    if let Interaction::Options { allow } = interaction {
+        let head = AnswerHead {
+            status: 204,
+            headers: vec![("allow", (*allow).to_owned())],
+        };
+        return Verdict::Answer(Answer::new(call, head, Vec::new()));
+    }
+    let (purpose, stance) = match settled.and_then(|purpose| Ok((purpose, stance?))) {
+        Ok(settled) => settled,
         Err(no) => return Verdict::Refuse(no, call),
     };
-    call.purpose = Some(purpose.code().into());
-    if let Interaction::Search(search) = &interaction
-        && search
-            .purpose
-            .as_deref()
-            .is_some_and(|bound| bound != purpose.code())
-    {
+    if bound_to(interaction).is_some_and(|bound| bound != purpose.code()) {
         let no = No::named(Reason::NotUnderstood, "_page").because("a handle of another purpose");
         return Verdict::Refuse(no, call);
     }
-    let stance = program.stance(roles_in_force(program, &subject, purpose), &subject.scopes);
-    let (resource, can) = match &interaction {
-        Interaction::Read { resource, .. } => (*resource, Can::Read),
-        Interaction::Search(search) => (search.resource, Can::Search),
-        Interaction::Capabilities => return Verdict::Refuse(No::new(Reason::NotUnderstood), call),
+    let seal = |of: &Interaction| sealer(&call, of);
+    let id = &call.request_id;
+    let desk = Desk::new(program, service, id, &subject, stance, facts, &seal);
+    let decided = decide_one(&desk, interaction);
+    let shared = record::shared(&call, &desk.into_names());
+    let plan = match decided {
+        Err(no) => return Verdict::Refuse(no, call),
+        Ok(Decided::Ask(questions)) => {
+            return Verdict::Ask(Asked {
+                call,
+                questions,
+                shared,
+            });
+        }
+        Ok(Decided::Here(body)) => {
+            return Verdict::Answer(Answer::new(call, json_head(200), body));
+        }
+        Ok(Decided::Go(plan)) => plan,
     };
-    let Some(candidates) = stance.candidates(resource, can).cloned() else {
-        return Verdict::Refuse(No::named(Reason::NotGranted, r4().name(resource)), call);
-    };
-    let patient = match candidates.reach {
-        Reach::None => return Verdict::Refuse(No::new(Reason::InsufficientScope), call),
-        Reach::Whole => None,
-        Reach::Patient => match (&subject.patient, r4().subject(resource)) {
-            (None, _) => {
-                let no = No::new(Reason::InsufficientScope)
-                    .because("a `patient/` scope without a patient");
-                return Verdict::Refuse(no, call);
-            }
-            (_, SubjectRule::NoPatient | SubjectRule::Undetermined) => {
-                let no = No::new(Reason::InsufficientScope)
-                    .because("the type is in no patient's compartment");
-                return Verdict::Refuse(no, call);
-            }
-            (Some(patient), _) => Some(patient.clone()),
-        },
-    };
-    let bench = Bench {
-        program: program.clone(),
-        stance,
-        can,
-        patient,
-        nest: 0,
-    };
-    let shared: Arc<[u8]> = {
-        let names: Vec<Arc<str>> = candidates
-            .grants
-            .iter()
-            .filter_map(|(g, _)| Some(program.grants.get(*g)?.name.clone()))
-            .collect();
-        record::shared(&call, &names).into()
-    };
+    let shared: Arc<[u8]> = shared.into();
+    let judge = Judge::new(Arc::from(*call), shared.clone(), plan.shape, service);
+    Verdict::Permit(Box::new(Permit {
+        outbound: plan.outbound,
+        judge,
+        shared,
+        ticket: interaction.is_unsafe().then(Ticket::issue),
+    }))
+}
+
+/// The purpose that a page's handle is bound to.
+fn bound_to(interaction: &Interaction) -> Option<&str> {
     match interaction {
-        Interaction::Read { resource, id } => {
-            let target = format!("/{}/{id}", r4().name(resource));
-            let rows = RowJudge::new(bench, candidates, Vec::new());
-            let outbound = Outbound {
-                method: "GET",
-                target,
-                form: None,
-                strict: false,
-            };
-            let judge = Judge::read(Arc::from(*call), shared.clone(), rows, id, service);
-            Verdict::Permit(Box::new(Permit {
-                outbound,
-                judge,
-                shared,
-            }))
-        }
-        Interaction::Search(search) => {
-            let reads = match search_reads(program, &bench, &search) {
-                Ok(reads) => reads,
-                Err(no) => return Verdict::Refuse(no, call),
-            };
-            let count = search
-                .count
-                .unwrap_or(service.page_default)
-                .clamp(1, service.page_max);
-            let outbound = outbound(&bench, &candidates, &search, count);
-            let complete = complete(program, &bench, &candidates);
-            let seal = sealer(&call);
-            let rows = RowJudge::new(bench, candidates, reads);
-            let judge = Judge::search(
-                Arc::from(*call),
-                shared.clone(),
-                rows,
-                &search,
-                complete,
-                seal,
-                service,
-            );
-            Verdict::Permit(Box::new(Permit {
-                outbound,
-                judge,
-                shared,
-            }))
-        }
-        Interaction::Capabilities => Verdict::Refuse(No::new(Reason::NotUnderstood), call),
+        Interaction::Search(search) => search.purpose.as_deref(),
+        Interaction::SystemSearch(search) => search.page.purpose.as_deref(),
+        Interaction::History(history) => history.page.purpose.as_deref(),
+        _ => None,
     }
 }
 
-/// D2: one purpose for a request.
-fn settle_purpose(
-    program: &Program,
+/// Decides one interaction, a batch's entry too.
+fn decide_one(desk: &Desk<'_>, interaction: &Interaction) -> Decision {
+    match interaction {
+        Interaction::Read { resource, id } => reads::read(desk, *resource, id),
+        Interaction::VRead {
+            resource,
+            id,
+            version,
+        } => reads::version(desk, *resource, id, version),
+        Interaction::History(asked) => history::history(desk, interaction, asked),
+        Interaction::Search(search) => searches::search(desk, interaction, search),
+        Interaction::SystemSearch(system) => searches::system(desk, interaction, system),
+        Interaction::Create(create) => writes::create(desk, create),
+        Interaction::Update(update) => writes::update(desk, update),
+        Interaction::Patch(patch) => patches::patch(desk, patch),
+        Interaction::Delete(delete) => deletes::delete(desk, delete),
+        Interaction::Bundle(bundle) => batch::bundle(desk, bundle),
+        Interaction::Capabilities | Interaction::Options { .. } => {
+            Err(No::new(Reason::NotSupported))
+        }
+    }
+}
+
+/// Whether anything in force could let the caller do this with the type, data aside: asked before
+/// a body is read.
+pub fn admissible(
+    program: &Arc<Program>,
     subject: &Subject,
-    asked: Option<&str>,
-) -> Result<Purpose, No> {
-    let unknown = || No::named(Reason::NotUnderstood, "X-Purpose-Of-Use");
-    let asked = match asked {
-        Some(code) => Some(Purpose::from_code(code.trim()).ok_or_else(unknown)?),
-        None => None,
-    };
-    let required = || No::new(Reason::PurposeRequired);
-    if !subject.purposes.is_empty() {
-        let asserted: Vec<Purpose> = subject
-            .purposes
-            .iter()
-            .filter_map(|p| Purpose::from_code(p))
-            .collect();
-        return match (asserted.as_slice(), asked) {
-            ([only], _) if subject.purposes.len() == 1 => Ok(*only),
-            (several, Some(asked)) if several.contains(&asked) => Ok(asked),
-            _ => Err(required().because("the token's purposes leave it open")),
-        };
+    asked_purpose: Option<&str>,
+    resource: TypeId,
+    can: Can,
+) -> Result<(), No> {
+    if subject.kind == Kind::Anonymous {
+        return Err(No::new(Reason::Unauthenticated));
     }
-    if let Some(asked) = asked {
-        return Ok(asked);
-    }
-    let mut firsts = held_roles(program, subject).filter_map(|(_, role)| role.purposes.first());
-    match firsts.next() {
-        Some(first) if firsts.all(|other| other == first) => Ok(*first),
-        Some(_) => Err(required().because("the roles' first purposes differ")),
-        None => Err(required().because("no role names a purpose")),
-    }
-}
-
-fn held_roles<'a>(
-    program: &'a Program,
-    subject: &'a Subject,
-) -> impl Iterator<Item = (usize, &'a crate::pack::Role)> {
-    program
-        .roles
-        .iter()
-        .enumerate()
-        .filter(|(_, role)| subject.roles.contains(&role.name))
-}
-
-/// Only roles that hold the purpose count; one without `purposes` holds every one but BTG.
-fn roles_in_force(program: &Program, subject: &Subject, purpose: Purpose) -> Vec<usize> {
-    held_roles(program, subject)
-        .filter(|(_, role)| {
-            if role.purposes.is_empty() {
-                purpose.code() != "BTG"
-            } else {
-                role.purposes.iter().any(|held| held.covers(purpose))
-            }
-        })
-        .map(|(index, _)| index)
-        .collect()
-}
-
-/// D10, data aside: what the search reads, or the parameter that reads what no grant shows.
-fn search_reads(
-    program: &Program,
-    bench: &Bench,
-    search: &Search,
-) -> Result<Vec<Vec<&'static str>>, No> {
-    let Some(candidates) = bench.stance.candidates(search.resource, Can::Search) else {
-        return Err(No::new(Reason::NotGranted));
-    };
-    let mut all: Vec<Vec<&'static str>> = Vec::new();
-    for filter in &search.filters {
-        let Some(reads) = filter.param.reads() else {
-            return Err(No::named(Reason::NotSupported, filter.param.code));
-        };
-        for path in reads {
-            if !program.shows(candidates, candidates.likely, &path) {
-                return Err(No::named(Reason::SearchReadsHidden, filter.param.code));
-            }
-            if !all.contains(&path) {
-                all.push(path);
-            }
+    let purpose = purpose::settle(program, subject, asked_purpose)?;
+    let roles = purpose::roles_in_force(program, subject, purpose);
+    let stance = program.stance(roles, &subject.scopes);
+    match stance.candidates(resource, can) {
+        None => Err(No::named(Reason::NotGranted, r4().name(resource))),
+        Some(candidates) if candidates.reach == Reach::None => {
+            Err(No::new(Reason::InsufficientScope))
         }
+        Some(_) => Ok(()),
     }
-    Ok(all)
-}
-
-/// D11: nothing that the search matches can be withheld.
-fn complete(program: &Program, bench: &Bench, candidates: &stance::Candidates) -> bool {
-    let every = (0..program.classes.len()).fold(crate::pack::Classes::default(), |mut all, i| {
-        all.add(i);
-        all
-    });
-    let free = candidates
-        .grants
-        .iter()
-        .enumerate()
-        .fold(0u128, |mask, (bit, at)| {
-            let free = program
-                .granted(*at)
-                .is_some_and(|g| g.conditions.is_empty())
-                && program.classes_of(*at).holds(every);
-            mask | u128::from(free) << bit
-        });
-    candidates.reach == Reach::Whole
-        && free != 0
-        && bench.stance.sighted(program, candidates, free).view.whole
-}
-
-/// The search as it is sent: its parameters rebuilt, narrowed where one condition holds for all
-/// rows that could leave, and the page's size.
-fn outbound(
-    bench: &Bench,
-    candidates: &stance::Candidates,
-    search: &Search,
-    count: u32,
-) -> Outbound {
-    if let Some(position) = &search.position {
-        return Outbound {
-            method: "GET",
-            target: position.clone(),
-            form: None,
-            strict: false,
-        };
-    }
-    let count = count.to_string();
-    let mut pairs: Vec<(&str, &str)> = search.pairs().collect();
-    if let [only] = candidates.grants.as_slice()
-        && let Some(granted) = bench.program.granted(*only)
-    {
-        pairs.extend(granted.conditions.iter().map(|c| (c.param, &*c.value)));
-    }
-    let narrowed = bench
-        .patient
-        .as_deref()
-        .and_then(|patient| narrow_to(search, patient));
-    if let Some((param, value)) = &narrowed {
-        pairs.push((param, value));
-    }
-    pairs.push(("_count", &count));
-    let mut written = String::new();
-    target::write_pairs(&mut written, pairs.into_iter());
-    let name = r4().name(search.resource);
-    if search.form {
-        Outbound {
-            method: "POST",
-            target: format!("/{name}/_search"),
-            form: Some(written),
-            strict: true,
-        }
-    } else {
-        Outbound {
-            method: "GET",
-            target: format!("/{name}?{written}"),
-            form: None,
-            strict: true,
-        }
-    }
-}
-
-/// A parameter that confines a search to one patient, where the type has one.
-fn narrow_to(search: &Search, patient: &str) -> Option<(&'static str, String)> {
-    if *r4().subject(search.resource) == SubjectRule::Itself {
-        return Some(("_id", patient.to_owned()));
-    }
-    let param = ["patient", "subject"]
-        .into_iter()
-        .find(|code| r4().param(search.resource, code).is_some())?;
-    Some((param, format!("Patient/{patient}")))
-}
-
-/// The query of a search for its `self` link.
-pub(crate) fn self_query(search: &Search) -> String {
-    search::write(search)
 }

@@ -26,6 +26,8 @@ pub(crate) struct Bench {
     pub(crate) can: Can,
     /// The launch patient, to whom `patient/` scopes confine.
     pub(crate) patient: Option<Arc<str>>,
+    /// Classes that every row has beside its own: those of a version's current row (D24).
+    pub(crate) also: Classes,
     /// How many rows the row is inside of.
     pub(crate) nest: u32,
 }
@@ -70,9 +72,9 @@ pub(crate) enum Judged {
 }
 
 /// What the findings say of a row.
-struct Standing {
-    mask: u128,
-    classes: Classes,
+pub(super) struct Standing {
+    pub(super) mask: u128,
+    pub(super) classes: Classes,
     patients: Vec<Box<str>>,
 }
 
@@ -92,6 +94,11 @@ impl RowJudge {
             forms: Forms::default(),
             longest: 0,
         }
+    }
+
+    /// The type whose rows it judges.
+    pub(crate) fn resource(&self) -> TypeId {
+        self.candidates.resource
     }
 
     /// Judges the resource at `at`; the position after it, and what became of it.
@@ -203,8 +210,16 @@ impl RowJudge {
 impl Bench {
     /// Which candidates match a row with these findings (D5). `own` is false for a contained
     /// resource, whose patient is its container's.
-    fn stand(&self, candidates: &Candidates, findings: &[Finding<'_>], own: bool) -> Standing {
-        let classes = self.classes(findings);
+    pub(super) fn stand(
+        &self,
+        candidates: &Candidates,
+        findings: &[Finding<'_>],
+        own: bool,
+    ) -> Standing {
+        let mut classes = self.classes(findings);
+        if own {
+            classes = classes.and(self.also);
+        }
         let patients = patients(candidates.resource, findings);
         let within = match candidates.reach {
             Reach::None => false,
@@ -313,7 +328,7 @@ impl Bench {
 
     /// Judges the contained resources of the row at `at`: each by its own labels and its own
     /// type's grants, under its container's conditions (D8).
-    fn judge_contained<S: Sink>(
+    pub(super) fn judge_contained<S: Sink>(
         &self,
         bytes: &[u8],
         at: usize,
@@ -530,7 +545,7 @@ fn below(rest: &str) -> &str {
 
 /// The type of the resource at `at`, by its `resourceType` wherever that stands; `None` for one
 /// that the tables don't know.
-fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
+pub(super) fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
     match type_name(bytes, at)? {
         Some(name) => Ok(r4().resource(&name)),
         None => Err(scan::fault("a resource without its type", at)),

@@ -32,11 +32,18 @@ const MOST_VIEWS: usize = 4096;
 
 #[derive(Debug)]
 pub(crate) struct Stance {
-    read: Vec<Option<Arc<Candidates>>>,
-    search: Vec<Option<Arc<Candidates>>>,
+    /// By interaction and type. `history` is that of one resource.
+    columns: [Column; Can::ALL.len()],
+    /// Histories of a type and of everything, which need another scope.
+    wide_history: Column,
+    /// Read grants, scopes aside, where scopes give none of them.
+    beyond_scopes: Column,
     shared: Shared,
     views: RwLock<HashMap<(TypeId, Can, u128), Arc<Sighted>>>,
 }
+
+/// By type.
+type Column = Vec<Option<Arc<Candidates>>>;
 
 /// The grants that count for one type and interaction, data aside.
 #[derive(Debug)]
@@ -90,29 +97,38 @@ impl Program {
 
     fn work_out(&self, roles: &[usize], authority: &Authority) -> Stance {
         let tables = r4();
-        let column = |can: Can| -> Vec<Option<Arc<Candidates>>> {
+        let column = |can: Can, right: Rights, authority: &Authority| -> Column {
             tables
                 .resources()
                 .map(|t| {
-                    self.candidates(tables, t, can, roles, authority)
+                    self.candidates(tables, t, can, right, roles, authority)
                         .map(Arc::new)
                 })
                 .collect()
         };
-        let (read, search) = (column(Can::Read), column(Can::Search));
+        let columns = Can::ALL.map(|can| column(can, right(can), authority));
+        let wide_history = column(Can::History, Rights::SEARCH, authority);
+        let [read, search, ..] = &columns;
+        let out_of_reach =
+            |c: &Option<Arc<Candidates>>| c.as_ref().is_some_and(|c| c.reach == Reach::None);
+        let beyond_scopes = match read.iter().any(out_of_reach) {
+            true => column(Can::Read, Rights::READ, &Authority::Unscoped),
+            false => Vec::new(),
+        };
         let copies = tables
             .resources()
             .map(|t| {
                 self.copies(
                     tables,
                     t,
-                    [&read, &search].map(|c| c.get(t.index()).and_then(Option::as_deref)),
+                    [read, search].map(|c| c.get(t.index()).and_then(Option::as_deref)),
                 )
             })
             .collect();
         Stance {
-            read,
-            search,
+            columns,
+            wide_history,
+            beyond_scopes,
             shared: Shared {
                 extensions: self.extensions.clone(),
                 copies: Arc::new(Copies(copies)),
@@ -126,6 +142,7 @@ impl Program {
         tables: &'static Tables,
         resource: TypeId,
         can: Can,
+        right: Rights,
         roles: &[usize],
         authority: &Authority,
     ) -> Option<Candidates> {
@@ -146,10 +163,6 @@ impl Program {
         if grants.is_empty() {
             return None;
         }
-        let right = match can {
-            Can::Read => Rights::READ,
-            Can::Search => Rights::SEARCH,
-        };
         let reach = match authority {
             Authority::Unscoped => Reach::Whole,
             Authority::Scoped(scopes) => scopes.reach(tables.name(resource), right),
@@ -285,11 +298,23 @@ impl Program {
 
 impl Stance {
     pub(crate) fn candidates(&self, resource: TypeId, can: Can) -> Option<&Arc<Candidates>> {
-        let column = match can {
-            Can::Read => &self.read,
-            Can::Search => &self.search,
-        };
+        let column = self.columns.get(can as usize)?;
         column.get(resource.index())?.as_ref()
+    }
+
+    /// Those for the history of a type, or of everything.
+    pub(crate) fn wide_history(&self, resource: TypeId) -> Option<&Arc<Candidates>> {
+        self.wide_history.get(resource.index())?.as_ref()
+    }
+
+    /// The read grants that a write's author has, within his scopes or beyond them: leaving a
+    /// scope out makes nothing writable.
+    pub(crate) fn reads_of_author(&self, resource: TypeId) -> Option<&Arc<Candidates>> {
+        let own = self.candidates(resource, Can::Read)?;
+        match own.reach {
+            Reach::None => self.beyond_scopes.get(resource.index())?.as_ref(),
+            _ => Some(own),
+        }
     }
 
     /// The view of a union of candidates.
@@ -326,6 +351,17 @@ impl Stance {
             known.insert(key, sighted.clone());
         }
         sighted
+    }
+}
+
+/// The SMART right that an interaction needs; the history of one resource is read.
+fn right(can: Can) -> Rights {
+    match can {
+        Can::Read | Can::History => Rights::READ,
+        Can::Search => Rights::SEARCH,
+        Can::Create => Rights::CREATE,
+        Can::Update | Can::Patch => Rights::UPDATE,
+        Can::Delete => Rights::DELETE,
     }
 }
 

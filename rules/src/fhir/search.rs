@@ -10,6 +10,8 @@ use crate::refusal::{No, Reason};
 pub struct Search {
     /// The type searched.
     pub resource: TypeId,
+    /// The compartment it is confined to: `Patient/1` of `Patient/1/Observation`.
+    pub within: Option<(TypeId, Box<str>)>,
     /// Filters, in the order asked.
     pub filters: Vec<Filter>,
     /// `_count`, as asked.
@@ -44,6 +46,7 @@ impl Search {
     ) -> Result<Self, No> {
         let mut search = Self {
             resource,
+            within: None,
             filters: Vec::new(),
             count: None,
             page: None,

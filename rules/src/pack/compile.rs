@@ -284,23 +284,18 @@ impl Build {
     fn can(&mut self, source: &Source, words: &[Spanned<String>]) -> Vec<Can> {
         let mut out = Vec::new();
         for word in words {
-            match word.as_str() {
-                "read" => out.push(Can::Read),
-                "search" => out.push(Can::Search),
-                "history" | "create" | "update" | "patch" | "delete" => {
-                    self.found.error(
-                        source,
-                        word.span,
-                        format!("`{}` is not enforced by this version; remove it", **word),
-                    );
-                }
-                _ => {
+            match Can::ALL.into_iter().find(|can| can.word() == word.as_str()) {
+                Some(can) => out.push(can),
+                None => {
                     let mut wrong = Wrong::with_nearest(
                         format!("unknown interaction `{}`", **word),
                         word,
-                        ["read", "search"],
+                        Can::ALL.map(Can::word),
                     );
-                    let known = || "this version knows `read` and `search`".to_owned();
+                    let known = || {
+                        let words = Can::ALL.map(|can| format!("`{}`", can.word()));
+                        format!("one of {}", words.join(", "))
+                    };
                     wrong.help.get_or_insert_with(known);
                     self.report(source, word.span, wrong);
                 }

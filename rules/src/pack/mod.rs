@@ -104,6 +104,10 @@ impl Classes {
             .unwrap_or(0);
     }
 
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     pub(crate) fn holds(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -118,11 +122,49 @@ impl Classes {
     }
 }
 
-/// What a grant lets do.
+/// What a grant lets do. None contains another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Can {
+pub enum Can {
+    /// Read a resource, or a version of it.
     Read,
+    /// Search the type.
     Search,
+    /// Ask for histories.
+    History,
+    /// Make new ones.
+    Create,
+    /// Write anew.
+    Update,
+    /// Change parts.
+    Patch,
+    /// Delete.
+    Delete,
+}
+
+impl Can {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Search,
+        Self::History,
+        Self::Create,
+        Self::Update,
+        Self::Patch,
+        Self::Delete,
+    ];
+
+    /// As packs write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Search => "search",
+            Self::History => "history",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -41,21 +41,10 @@ can = "read""#,
             ),
             (
                 r#"on = "Patient"
-can = ["read", "history", "create", "update", "patch", "delete"]"#,
-                &[
-                    "7:16: error: `history` is not enforced by this version; remove it",
-                    "7:27: error: `create` is not enforced by this version; remove it",
-                    "7:37: error: `update` is not enforced by this version; remove it",
-                    "7:47: error: `patch` is not enforced by this version; remove it",
-                    "7:56: error: `delete` is not enforced by this version; remove it",
-                ],
-            ),
-            (
-                r#"on = "Patient"
 can = ["serach", "write"]"#,
                 &[
                     "7:8: error: unknown interaction `serach` (did you mean `search`?)",
-                    "7:18: error: unknown interaction `write` (this version knows `read` and `search`)",
+                    "7:18: error: unknown interaction `write` (one of `read`, `search`, `history`, `create`, `update`, `patch`, `delete`)",
                 ],
             ),
             (

@@ -1,12 +1,14 @@
 //! Asks the rules as the gateway does: decide, open, feed, record, release.
 #![allow(dead_code)] // not every test file looks at every part
 
+pub mod store;
+
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use chartward_rules::decide::{Held, Service, Turn, Verdict, decide};
-use chartward_rules::fhir::interaction::{Request, understand};
+use chartward_rules::decide::{Facts, Held, Service, Turn, UpstreamHead, Verdict, decide};
+use chartward_rules::fhir::interaction::{Interaction, Request, understand};
 use chartward_rules::pack::Program;
 use chartward_rules::proof::{Mint, Raw};
 use chartward_rules::record::{Call, Time};
@@ -70,50 +72,42 @@ pub fn ask_bytes(
     answer: &[u8],
     piece: usize,
 ) -> Asked {
-    static MINT: OnceLock<Mint> = OnceLock::new();
-    let mint = MINT.get_or_init(|| Mint::take().expect("one mint"));
+    let mint = mint();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let interaction = match understand(Request {
-        method: "GET",
-        path,
-        query,
-        form: None,
-    }) {
+    let interaction = match understand(Request::new("GET", path, query)) {
         Ok(interaction) => interaction,
         Err(no) => return Asked::Refused(no.reason.code(), no.name.map(String::from)),
     };
-    let call = Call {
-        request_id: "r".into(),
-        node: "n".into(),
-        arrived: Time(0),
-        ip: [127, 0, 0, 1].into(),
-        user_agent: None,
-        subject: Some(Arc::new(subject)),
-        action: None,
-        purpose: None,
-        pack: None,
-    };
-    let service = Service {
-        base: "https://gw/fhir".into(),
-        upstream_path: "/fhir".into(),
-        page_default: 50,
-        page_max: 500,
-        withheld_notice: true,
-        row_max: 32 << 20,
-        window: 256 << 10,
-    };
-    let seal = |_: &Call| -> chartward_rules::decide::Sealer {
+    let call = call(subject);
+    let service = service();
+    let seal = |_: &Call, _: &Interaction| -> chartward_rules::decide::Sealer {
         Arc::new(|position: &str| format!("[{position}]"))
     };
-    let permit = match decide(program, &service, interaction, Box::new(call), None, seal) {
+    let permit = match decide(
+        program,
+        &service,
+        &interaction,
+        Box::new(call),
+        None,
+        &Facts::none(),
+        seal,
+    ) {
         Verdict::Permit(permit) => permit,
         Verdict::Refuse(no, _) => {
             return Asked::Refused(no.reason.code(), no.name.map(String::from));
         }
         Verdict::Answer(_) => panic!("a local answer"),
+        Verdict::Ask(_) => panic!("questions"),
     };
     let (_, mut judge) = permit.open(None).expect("reads need no receipt");
-    judge.head(200, true).expect("200");
+    let head = UpstreamHead {
+        status: 200,
+        json: true,
+        location: None,
+        etag: None,
+        last_modified: None,
+    };
+    judge.head(head).expect("200");
     WINDOWS.with_borrow_mut(Vec::clear);
     DISCLOSED.with_borrow_mut(Vec::clear);
     let mut body = Vec::new();
@@ -135,6 +129,38 @@ pub fn ask_bytes(
             Turn::Done(_) => return Asked::Leaves(String::from_utf8(body).expect("utf-8")),
             Turn::Feed => panic!("ended, yet wants more"),
         }
+    }
+}
+
+/// The one mint of this process.
+pub fn mint() -> &'static Mint {
+    static MINT: OnceLock<Mint> = OnceLock::new();
+    MINT.get_or_init(|| Mint::take().expect("one mint"))
+}
+
+pub fn call(subject: Subject) -> Call {
+    Call {
+        request_id: "r".into(),
+        node: "n".into(),
+        arrived: Time(0),
+        ip: [127, 0, 0, 1].into(),
+        user_agent: None,
+        subject: Some(Arc::new(subject)),
+        action: None,
+        purpose: None,
+        pack: None,
+    }
+}
+
+pub fn service() -> Service {
+    Service {
+        base: "https://gw/fhir".into(),
+        upstream_path: "/fhir".into(),
+        page_default: 50,
+        page_max: 500,
+        withheld_notice: true,
+        row_max: 32 << 20,
+        window: 256 << 10,
     }
 }
 

@@ -1,71 +1,71 @@
-//! The answers: resources, Bundles, outcomes, the statement of what the server can do.
+//! Answers as HTTP: what was done and what was refused, with the header fields that say so.
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED};
+use hyper::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION};
 use hyper::{Response, StatusCode};
-use serde_json::json;
 
-use super::params::PARAMS;
-use super::store::Row;
+use super::act::{Fault, Reply};
 use crate::http1::Answer;
 
 const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json");
+/// RFC 5789 §3.1.
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
-/// A stored resource, whole.
-pub(crate) fn read(row: &Row) -> Answer {
-    let mut answer = json(StatusCode::OK, row.body.clone());
-    answer.headers_mut().insert(ETAG, row.etag.clone());
+/// What was done; `base` starts locations.
+pub(crate) fn reply(reply: Reply, base: &str) -> Answer {
+    let mut answer = match reply.body.or(reply.outcome) {
+        Some(body) => json(reply.status, body),
+        None => empty(reply.status),
+    };
+    let headers = answer.headers_mut();
+    let location = reply
+        .location
+        .and_then(|place| HeaderValue::try_from(format!("{base}/{place}")).ok());
+    for (name, value) in [
+        (ETAG, reply.etag),
+        (LAST_MODIFIED, reply.modified),
+        (LOCATION, location),
+    ] {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    answer
+}
+
+/// What was refused; `at` is where in the body.
+pub(crate) fn fault(fault: &Fault, at: Option<&str>) -> Answer {
+    let mut answer = json(fault.status, fault.outcome(at));
+    let headers = answer.headers_mut();
+    if let Some(allow) = fault.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if fault.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        let taken = HeaderValue::from_static("application/json-patch+json");
+        headers.insert(ACCEPT_PATCH, taken);
+    }
+    answer
+}
+
+/// What may be asked at a place.
+pub(crate) fn options(allow: &'static str) -> Answer {
+    let mut answer = empty(StatusCode::NO_CONTENT);
     answer
         .headers_mut()
-        .insert(LAST_MODIFIED, row.modified.clone());
+        .insert(ALLOW, HeaderValue::from_static(allow));
     answer
 }
 
-/// An OperationOutcome of one error.
-pub(crate) fn outcome(status: StatusCode, code: &str, diagnostics: &str) -> Answer {
-    let outcome = json!({
-        "resourceType": "OperationOutcome",
-        "issue": [{"severity": "error", "code": code, "diagnostics": diagnostics}],
-    });
-    json(status, outcome.to_string().into())
+fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = status;
+    answer
 }
 
-/// FHIR JSON.
-pub(crate) fn json(status: StatusCode, body: Bytes) -> Answer {
+fn json(status: StatusCode, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, FHIR_JSON);
     answer
-}
-
-/// The CapabilityStatement.
-pub(crate) fn capabilities(base: &str) -> Bytes {
-    let resources: Vec<_> = PARAMS
-        .iter()
-        .map(|(name, params)| {
-            let params: Vec<_> = params
-                .iter()
-                .map(|param| json!({"name": param.code, "type": param.kind.code()}))
-                .collect();
-            json!({
-                "type": name,
-                "interaction": [{"code": "read"}, {"code": "search-type"}],
-                "versioning": "no-version",
-                "searchParam": params,
-            })
-        })
-        .collect();
-    let statement = json!({
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": "2026-03-01",
-        "kind": "instance",
-        "software": {"name": "chartward sandbox"},
-        "implementation": {"description": "synthetic clinic", "url": base},
-        "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
-        "rest": [{"mode": "server", "resource": resources}],
-    });
-    statement.to_string().into()
 }

@@ -5,6 +5,10 @@ use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 /// `[from, to)`.
 pub(crate) type Span = (i64, i64);
 
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
 /// The span that a `date`, `dateTime` or `instant` of any precision stands for; UTC where it names no zone.
 pub(crate) fn span(text: &str) -> Option<Span> {
     let (date, clock) = match text.split_once('T') {
@@ -53,6 +57,42 @@ pub(crate) fn http_date(millis: i64) -> Option<String> {
         at.minute(),
         at.second()
     ))
+}
+
+/// The milliseconds that an IMF-fixdate, the only form senders may make (RFC 9110 §5.6.7), stands for.
+pub(crate) fn from_http_date(text: &str) -> Option<i64> {
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let day: u8 = digits(words.next()?, 2)?;
+    let name = words.next()?;
+    let month = MONTHS.iter().position(|month| *month == name)?;
+    let year: i32 = digits(words.next()?, 4)?;
+    let (clock, zone) = (words.next()?, words.next()?);
+    if zone != "GMT" || words.next().is_some() || clock.len() != 8 {
+        return None;
+    }
+    let midnight = midnight(year, u8::try_from(month).ok()? + 1, day)?;
+    moment(midnight, clock).map(|span| span.0)
+}
+
+/// An instant with milliseconds, in UTC.
+pub(crate) fn instant(millis: i64) -> Option<String> {
+    let at = OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000)).ok()?;
+    Some(format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        at.year(),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        millis.rem_euclid(1000)
+    ))
+}
+
+/// Milliseconds since 1970, by this machine's clock.
+pub(crate) fn now() -> i64 {
+    let now = OffsetDateTime::now_utc();
+    now.unix_timestamp() * 1000 + i64::from(now.millisecond())
 }
 
 fn moment(midnight: i64, clock: &str) -> Option<Span> {
@@ -152,5 +192,25 @@ mod tests {
             http_date(784_111_777_000).unwrap(),
             "Sun, 06 Nov 1994 08:49:37 GMT"
         );
+        let back = from_http_date("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(back, Some(784_111_777_000));
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT x",
+            "1994-11-06",
+        ] {
+            assert_eq!(from_http_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn instants_read_back() {
+        for millis in [0, 784_111_777_123, -1] {
+            let text = instant(millis).unwrap();
+            assert_eq!(span(&text), Some((millis, millis + 1)), "{text}");
+        }
     }
 }

@@ -1,12 +1,13 @@
-//! A type-level search: parameters in, a test of rows out.
+//! A search among the rows of one type: parameters in, a test of rows out.
 
 use super::dates::{Span, span};
+use super::head::is_json;
 use super::params::{Kind, PARAMS};
-use super::store::Row;
-use super::values::{System, Text, Token, Values, fold};
+use super::row::Row;
+use super::values::{System, Text, Token, Values, fold, literal};
 
 /// Rows of a page unless `_count` says otherwise.
-const PAGE: usize = 20;
+pub(crate) const PAGE: usize = 20;
 /// Rows of a page at most.
 const PAGE_MAX: usize = 500;
 
@@ -18,6 +19,8 @@ pub(crate) struct Query {
     pub(crate) count: usize,
     /// Whether `Bundle.total` is wanted.
     pub(crate) total: bool,
+    /// Parameters that aren't known and were left out.
+    pub(crate) ignored: Vec<String>,
 }
 
 /// One parameter; all must hold.
@@ -63,6 +66,8 @@ enum Asked {
 /// A reference as asked for; without a type, any.
 #[derive(Debug)]
 struct Target {
+    /// The server's own base, which stored references may start with.
+    base: String,
     name: Option<String>,
     id: String,
 }
@@ -90,25 +95,25 @@ enum Prefix {
 impl Query {
     /// Reads the parameters of a search of `name`. The error is for a 400's diagnostics.
     ///
-    /// `base` is this server's own, which absolute references may start with.
+    /// `base` is this server's own, which absolute references may start with. `lenient` leaves out parameters
+    /// that aren't known; what is known and malformed stays an error.
     pub(crate) fn parse(
         name: &str,
         pairs: &[(String, String)],
         base: &str,
+        lenient: bool,
     ) -> Result<Self, String> {
         let params = PARAMS.get(name).map_or(&[][..], Vec::as_slice);
         let mut query = Self {
             clauses: Vec::new(),
             count: PAGE,
             total: true,
+            ignored: Vec::new(),
         };
         for (key, value) in pairs {
             match key.as_str() {
                 "_count" => {
-                    let count: usize = value
-                        .parse()
-                        .map_err(|_| format!("invalid `_count`: `{value}`"))?;
-                    query.count = count.min(PAGE_MAX);
+                    query.count = count(value)?;
                     continue;
                 }
                 "_total" => {
@@ -119,14 +124,7 @@ impl Query {
                     };
                     continue;
                 }
-                "_format"
-                    if matches!(
-                        value.as_str(),
-                        "json" | "application/json" | "application/fhir+json"
-                    ) =>
-                {
-                    continue;
-                }
+                "_format" if is_json(value) => continue,
                 "_pretty" => continue,
                 _ => {}
             }
@@ -134,16 +132,35 @@ impl Query {
                 Some((code, modifier)) => (code, Some(modifier)),
                 None => (key.as_str(), None),
             };
-            let at = params
-                .iter()
-                .position(|param| param.code == code)
-                .ok_or_else(|| format!("unknown search parameter `{key}` for {name}"))?;
+            let Some(at) = params.iter().position(|param| param.code == code) else {
+                if lenient {
+                    query.ignored.push(key.clone());
+                    continue;
+                }
+                return Err(format!("unknown search parameter `{key}` for {name}"));
+            };
             let kind = params[at].kind;
             let test = Test::parse(kind, modifier, value, base)
                 .ok_or_else(|| format!("invalid value or modifier for `{key}`: `{value}`"))?;
             query.clauses.push(Clause { at, test });
         }
         Ok(query)
+    }
+
+    /// Reads the criteria of a conditional interaction: at least one, nothing about the form of an answer,
+    /// nothing left out.
+    pub(crate) fn criteria(name: &str, text: &str, base: &str) -> Result<Self, String> {
+        let pairs = pairs(text).ok_or("the condition isn't well formed")?;
+        if let Some((key, _)) = pairs
+            .iter()
+            .find(|(key, _)| matches!(key.as_str(), "_count" | "_total" | "_format" | "_pretty"))
+        {
+            return Err(format!("`{key}` is no criterion"));
+        }
+        if pairs.is_empty() {
+            return Err("a condition needs a search parameter".to_owned());
+        }
+        Self::parse(name, &pairs, base, false)
     }
 
     /// Whether a row is asked for.
@@ -260,21 +277,22 @@ impl Target {
         let value = value
             .strip_prefix(base)
             .map_or(value, |rest| rest.trim_start_matches('/'));
-        match value.split_once('/') {
-            Some((name, id)) => Self {
-                name: Some(name.to_owned()),
-                id: id.to_owned(),
-            },
-            None => Self {
-                name: name.map(str::to_owned),
-                id: value.to_owned(),
-            },
+        let (name, id) = match value.split_once('/') {
+            Some((name, id)) => (Some(name), id),
+            None => (name, value),
+        };
+        Self {
+            base: base.to_owned(),
+            name: name.map(str::to_owned),
+            id: id.to_owned(),
         }
     }
 
     fn meets(&self, reference: &str) -> bool {
-        reference.split_once('/').is_some_and(|(name, id)| {
-            id == self.id && self.name.as_deref().is_none_or(|asked| asked == name)
+        literal(reference).is_some_and(|(base, name, id)| {
+            (base.is_empty() || base == self.base)
+                && id == self.id
+                && self.name.as_deref().is_none_or(|asked| asked == name)
         })
     }
 }
@@ -339,6 +357,14 @@ fn split(value: &str) -> Vec<String> {
     any
 }
 
+/// Rows of a page, as `_count` has them.
+pub(crate) fn count(value: &str) -> Result<usize, String> {
+    let count: usize = value
+        .parse()
+        .map_err(|_| format!("invalid `_count`: `{value}`"))?;
+    Ok(count.min(PAGE_MAX))
+}
+
 /// The pairs of an `application/x-www-form-urlencoded` text; `None` if it isn't one.
 pub(crate) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     text.split('&')
@@ -346,6 +372,26 @@ pub(crate) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
         .map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((unescape(key)?, unescape(value)?))
+        })
+        .collect()
+}
+
+/// The text of pairs, as `pairs` reads it.
+pub(crate) fn written(pairs: &[(String, String)]) -> String {
+    let written: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| format!("{}={}", escape(key), escape(value)))
+        .collect();
+    written.join("&")
+}
+
+fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            byte if byte.is_ascii_alphanumeric() || b"-._~:,/|".contains(&byte) => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
         })
         .collect()
 }
@@ -386,7 +432,9 @@ mod tests {
             json!({"resourceType": "Observation", "id": "b", "status": "amended",
                 "meta": {"lastUpdated": "2026-02-05T10:00:00Z"},
                 "code": {"coding": [{"code": "8867-4"}]},
-                "subject": {"reference": "Group/1"}, "effectiveDateTime": "2026-02"}),
+                "subject": {"reference": "Group/1"}, "effectiveDateTime": "2026-02",
+                "performer": [{"reference": "http://here/fhir/Patient/7/_history/2"},
+                    {"reference": "http://elsewhere/fhir/Patient/8"}]}),
             json!({"resourceType": "Patient", "id": "p", "birthDate": "1980-05-06", "gender": "female",
                 "name": [{"family": "O'Brien, Jr", "given": ["Zoë"]}],
                 "telecom": [{"system": "email", "value": "z@x.example"}]}),
@@ -425,6 +473,9 @@ mod tests {
             ("Observation", "subject=Patient/1", "a"),
             ("Observation", "subject:Group=1", "b"),
             ("Observation", "subject=http://here/fhir/Patient/1", "a"),
+            ("Observation", "performer=Patient/7", "b"),
+            ("Observation", "performer=http://here/fhir/Patient/7", "b"),
+            ("Observation", "performer=Patient/8", ""),
             ("Observation", "patient=1", "a"),
             ("Observation", "patient=2", ""),
             ("Observation", "date=2026-01", "a"),
@@ -451,7 +502,8 @@ mod tests {
             ("Patient", "gender=male,female", "p"),
         ];
         for (name, text, expected) in cases {
-            let query = Query::parse(name, &pairs(text).unwrap(), "http://here/fhir").unwrap();
+            let query =
+                Query::parse(name, &pairs(text).unwrap(), "http://here/fhir", false).unwrap();
             let found: String = store
                 .rows(name)
                 .iter()
@@ -480,10 +532,19 @@ mod tests {
             "_summary=true",
         ] {
             assert!(
-                Query::parse("Observation", &pairs(text).unwrap(), "").is_err(),
+                Query::parse("Observation", &pairs(text).unwrap(), "", false).is_err(),
                 "{text}"
             );
         }
+        for text in ["", "_count=1", "status=final&_total=none", "nonsense=1"] {
+            assert!(Query::criteria("Observation", text, "").is_err(), "{text}");
+        }
+        let asked = pairs("nonsense=1&status=final").unwrap();
+        let query = Query::parse("Observation", &asked, "", true).unwrap();
+        assert_eq!(
+            (query.ignored, query.clauses.len()),
+            (vec!["nonsense".to_owned()], 1)
+        );
         for text in ["a=%zz", "a=%c3%28", "a=%4"] {
             assert_eq!(pairs(text), None, "{text}");
         }

@@ -1,38 +1,38 @@
-//! The resources a server holds, each serialised once and indexed by its search parameters.
+//! The resources a server holds, each serialised once and indexed by its search parameters, and every
+//! version they had.
+//!
+//! In: resources whose content others have judged. Out: rows and versions, shared, never changed.
+//! A copy of a store is cheap and apart: what is done to one never shows in the other.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::dates;
 use super::params::PARAMS;
+use super::row::{How, Row, Stamp, Version, is_id};
 use super::values::Values;
 
-/// `lastUpdated` of a resource that brings none.
-const UPDATED: &str = "2026-03-01T08:00:00Z";
-
-/// Resources by type and id, in the order they came.
-#[derive(Debug, Default)]
+/// Resources by type and id, in the order they came, and their versions.
+#[derive(Debug, Default, Clone)]
 pub struct Store {
-    rows: BTreeMap<&'static str, Vec<Row>>,
-    places: HashMap<String, (&'static str, usize)>,
+    shelves: BTreeMap<&'static str, Arc<Shelf>>,
+    /// Every version, in the order they were made.
+    log: Arc<Vec<Arc<Version>>>,
+    /// The latest `lastUpdated`, in milliseconds since 1970: time here never runs backwards.
+    latest: i64,
+    /// The number last given as an id.
+    assigned: u64,
 }
 
-/// One resource.
-#[derive(Debug)]
-pub struct Row {
-    /// Its logical id.
-    pub id: Box<str>,
-    /// Its JSON, as a read gives it.
-    pub body: Bytes,
-    /// The same, parsed.
-    pub resource: Value,
-    pub(crate) etag: HeaderValue,
-    pub(crate) modified: HeaderValue,
-    /// In the order of the type's `PARAMS`.
-    pub(crate) values: Vec<Values>,
+/// The resources of one type.
+#[derive(Debug, Default, Clone)]
+struct Shelf {
+    /// The current ones, by `place`.
+    rows: Vec<Arc<Row>>,
+    /// By id, the oldest first, none of them empty.
+    versions: HashMap<Box<str>, Vec<Arc<Version>>>,
 }
 
 /// Why a resource can't be stored.
@@ -68,109 +68,207 @@ impl Store {
     }
 
     /// Takes a resource with an `id`. `meta.versionId` and `meta.lastUpdated` are added where missing.
-    pub fn insert(&mut self, mut resource: Value) -> Result<(), Unfit> {
+    pub fn insert(&mut self, resource: Value) -> Result<(), Unfit> {
         let name = resource
             .get("resourceType")
             .and_then(Value::as_str)
             .ok_or(Unfit::Type)?;
-        let (name, params) = PARAMS.get_key_value(name).ok_or(Unfit::Type)?;
+        let name = *PARAMS.get_key_value(name).ok_or(Unfit::Type)?.0;
         let id: Box<str> = resource
             .get("id")
             .and_then(Value::as_str)
             .filter(|id| is_id(id))
             .ok_or(Unfit::Id)?
             .into();
-        let place = format!("{name}/{id}");
-        if self.places.contains_key(&place) {
+        if self.last(name, &id).is_some() {
             return Err(Unfit::Taken);
         }
-        let (version, updated) = stamp(&mut resource).ok_or(Unfit::Meta)?;
-        let body = Bytes::from(resource.to_string());
-        let values = params
-            .iter()
-            .map(|param| Values::of(&resource, param))
-            .collect();
-        let rows = self.rows.entry(name).or_default();
-        self.places.insert(place, (name, rows.len()));
-        rows.push(Row {
-            id,
-            body,
-            resource,
-            etag: version,
-            modified: updated,
-            values,
-        });
+        let stamp = Stamp::brought(&resource).ok_or(Unfit::Meta)?;
+        self.keep(name, &id, How::UpdateAsCreate, stamp, Some(resource))?;
         Ok(())
     }
 
     /// The resource at `Type/id`.
     pub fn get(&self, place: &str) -> Option<&Row> {
-        let (name, at) = self.places.get(place)?;
-        self.rows.get(name)?.get(*at)
+        let (name, id) = place.split_once('/')?;
+        self.last(name, id)?.row.as_deref()
     }
 
     /// All resources of a type, in the order they came.
-    pub fn rows(&self, name: &str) -> &[Row] {
-        self.rows.get(name).map_or(&[], Vec::as_slice)
+    pub fn rows(&self, name: &str) -> &[Arc<Row>] {
+        self.shelves
+            .get(name)
+            .map_or(&[], |shelf| shelf.rows.as_slice())
     }
 
     /// The types that have resources.
     pub fn types(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.rows.keys().copied()
+        self.shelves
+            .iter()
+            .filter(|(_, shelf)| !shelf.rows.is_empty())
+            .map(|(name, _)| *name)
     }
 
     /// How many resources there are.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.shelves.values().map(|shelf| shelf.rows.len()).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.len() == 0
     }
-}
 
-/// FHIR R4 §2.24.0.1: `[A-Za-z0-9\-\.]{1,64}`.
-fn is_id(id: &str) -> bool {
-    (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
-}
-
-/// Completes `meta` and puts it third, after type and id, as servers do; gives ETag and Last-Modified.
-fn stamp(resource: &mut Value) -> Option<(HeaderValue, HeaderValue)> {
-    let mut fields = std::mem::take(resource.as_object_mut()?);
-    let mut meta = match fields.shift_remove("meta") {
-        Some(Value::Object(meta)) => meta,
-        Some(_) => return None,
-        None => Map::new(),
-    };
-    let version = meta.shift_remove("versionId").unwrap_or_else(|| "1".into());
-    let updated = meta
-        .shift_remove("lastUpdated")
-        .unwrap_or_else(|| UPDATED.into());
-    let etag = HeaderValue::try_from(format!("W/\"{}\"", version.as_str()?)).ok()?;
-    let modified = dates::http_date(dates::span(updated.as_str()?)?.0)?;
-
-    let mut stamped = Map::new();
-    stamped.insert("versionId".into(), version);
-    stamped.insert("lastUpdated".into(), updated);
-    stamped.extend(meta);
-    let mut whole = Map::new();
-    for first in ["resourceType", "id"] {
-        whole.insert(first.into(), fields.shift_remove(first)?);
+    /// Every current resource by `Type/id`, for tests that compare stores.
+    pub fn dump(&self) -> Value {
+        let rows: BTreeMap<String, &Value> = self
+            .shelves
+            .values()
+            .flat_map(|shelf| &shelf.rows)
+            .map(|row| (format!("{}/{}", row.name, row.id), &row.resource))
+            .collect();
+        let rows: Map<String, Value> = rows
+            .into_iter()
+            .map(|(place, resource)| (place, resource.clone()))
+            .collect();
+        rows.into()
     }
-    whole.insert("meta".into(), Value::Object(stamped));
-    whole.extend(fields);
-    *resource = Value::Object(whole);
-    Some((etag, HeaderValue::try_from(modified).ok()?))
+
+    /// Every version in the order they were made: `{"place", "version", "method", "resource"}`, without
+    /// `resource` for a deletion.
+    pub fn dump_versions(&self) -> Value {
+        let versions = self.log.iter().map(|version| {
+            let mut one = json!({
+                "place": format!("{}/{}", version.name, version.id),
+                "version": version.stamp.version,
+                "method": version.how.method(),
+            });
+            if let Some(row) = &version.row {
+                one["resource"] = row.resource.clone();
+            }
+            one
+        });
+        Value::Array(versions.collect())
+    }
+
+    /// The last version of a resource, a deletion too.
+    pub(crate) fn last(&self, name: &str, id: &str) -> Option<&Arc<Version>> {
+        self.versions(name, id).last()
+    }
+
+    /// All versions of a resource, the oldest first.
+    pub(crate) fn versions(&self, name: &str, id: &str) -> &[Arc<Version>] {
+        self.shelves
+            .get(name)
+            .and_then(|shelf| shelf.versions.get(id))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// All versions of everything, in the order they were made.
+    pub(crate) fn log(&self) -> &[Arc<Version>] {
+        &self.log
+    }
+
+    /// An id that nothing of this type has or had.
+    pub(crate) fn assign(&mut self, name: &str) -> String {
+        loop {
+            self.assigned += 1;
+            let id = self.assigned.to_string();
+            if self.last(name, &id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    /// The next version of a resource, made at `now`, in milliseconds since 1970; a deletion without
+    /// `resource`. On an error nothing has changed.
+    pub(crate) fn write(
+        &mut self,
+        name: &'static str,
+        id: &str,
+        how: How,
+        now: i64,
+        resource: Option<Value>,
+    ) -> Result<Arc<Version>, Unfit> {
+        if !is_id(id) {
+            return Err(Unfit::Id);
+        }
+        let held = self.versions(name, id);
+        let mut number = held.last().map_or(1, |last| {
+            let last = last.stamp.version.parse::<u64>();
+            last.map_or(held.len() as u64, |last| last.saturating_add(1))
+        });
+        // Loaded rows may bring version ids that aren't numbers.
+        while held
+            .iter()
+            .any(|one| *one.stamp.version == number.to_string())
+        {
+            number = number.checked_add(1).ok_or(Unfit::Meta)?;
+        }
+        let stamp = Stamp::at(&number.to_string(), now.max(self.latest)).ok_or(Unfit::Meta)?;
+        self.keep(name, id, how, stamp, resource)
+    }
+
+    fn keep(
+        &mut self,
+        name: &'static str,
+        id: &str,
+        how: How,
+        stamp: Stamp,
+        resource: Option<Value>,
+    ) -> Result<Arc<Version>, Unfit> {
+        let seq = self.log.len() as u64;
+        let before = self.last(name, id).and_then(|last| last.row.clone());
+        let row = match resource {
+            None => None,
+            Some(resource) => {
+                let params = PARAMS.get(name).ok_or(Unfit::Type)?;
+                let resource = stamp.put_on(name, id, resource).ok_or(Unfit::Meta)?;
+                Some(Arc::new(Row {
+                    name,
+                    id: id.into(),
+                    body: Bytes::from(resource.to_string()),
+                    values: params
+                        .iter()
+                        .map(|param| Values::of(&resource, param))
+                        .collect(),
+                    resource,
+                    stamp: stamp.clone(),
+                    place: before.as_ref().map_or(seq, |before| before.place),
+                }))
+            }
+        };
+        self.latest = self.latest.max(stamp.at);
+        let version = Arc::new(Version {
+            name,
+            id: id.into(),
+            how,
+            seq,
+            stamp,
+            row,
+        });
+        Arc::make_mut(&mut self.log).push(Arc::clone(&version));
+        let shelf = Arc::make_mut(self.shelves.entry(name).or_default());
+        let at = before.map(|before| shelf.rows.partition_point(|held| held.place < before.place));
+        match (at, &version.row) {
+            (Some(at), Some(row)) => shelf.rows[at] = Arc::clone(row),
+            (Some(at), None) => {
+                shelf.rows.remove(at);
+            }
+            (None, Some(row)) => shelf.rows.push(Arc::clone(row)),
+            (None, None) => {}
+        }
+        shelf
+            .versions
+            .entry(id.into())
+            .or_default()
+            .push(Arc::clone(&version));
+        Ok(version)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -184,8 +282,8 @@ mod tests {
             r#"{"resourceType":"Observation","id":"a","meta":{"versionId":"1","lastUpdated":"#;
         assert!(body.starts_with(start), "{body}");
         assert!(body.contains("1.0500"), "{body}");
-        assert_eq!(row.etag, "W/\"1\"");
-        assert_eq!(row.modified, "Sun, 01 Mar 2026 08:00:00 GMT");
+        assert_eq!(row.stamp.etag, "W/\"1\"");
+        assert_eq!(row.stamp.modified, "Sun, 01 Mar 2026 08:00:00 GMT");
         assert!(store.get("Observation/b").is_none());
     }
 
@@ -208,8 +306,49 @@ mod tests {
             store.insert(json!({"resourceType": "Slot"})),
             Err(Unfit::Id)
         );
-        let meta = json!({"resourceType": "Slot", "id": "c", "meta": {"lastUpdated": "soon"}});
-        assert_eq!(store.insert(meta), Err(Unfit::Meta));
+        for meta in [
+            json!({"lastUpdated": "soon"}),
+            json!({"versionId": 1}),
+            json!("x"),
+        ] {
+            let slot = json!({"resourceType": "Slot", "id": "c", "meta": meta});
+            assert_eq!(store.insert(slot), Err(Unfit::Meta));
+        }
         assert_eq!(store.len(), 1);
+    }
+
+    #[test]
+    fn a_copy_is_apart_and_a_deleted_row_comes_back_last_with_a_new_version() {
+        let mut store = Store::new();
+        for id in ["a", "b", "c"] {
+            store
+                .insert(json!({"resourceType": "Slot", "id": id, "meta": {"versionId": "v.7"}}))
+                .unwrap();
+        }
+        let before = store.clone();
+        let ids =
+            |store: &Store| -> String { store.rows("Slot").iter().map(|row| &*row.id).collect() };
+        let slot = json!({"resourceType": "Slot", "id": "b", "status": "free"});
+        let update = store.write("Slot", "b", How::Update, 0, Some(slot.clone()));
+        assert_eq!(&*update.unwrap().stamp.version, "1");
+        assert_eq!(ids(&store), "abc");
+        let gone = store.write("Slot", "b", How::Delete, 0, None).unwrap();
+        assert_eq!(&*gone.stamp.version, "2");
+        assert_eq!(
+            gone.stamp.at,
+            before.rows("Slot")[0].stamp.at,
+            "time never runs back"
+        );
+        assert_eq!(
+            (ids(&store).as_str(), store.get("Slot/b").is_none()),
+            ("ac", true)
+        );
+        let back = store.write("Slot", "b", How::UpdateAsCreate, 0, Some(slot));
+        assert_eq!(&*back.unwrap().stamp.version, "3");
+        assert_eq!(ids(&store), "acb");
+        assert_eq!((ids(&before).as_str(), before.log().len()), ("abc", 3));
+        assert_eq!(before.dump()["Slot/b"]["meta"]["versionId"], "v.7");
+        assert_eq!(store.dump_versions()[4]["method"], "DELETE");
+        assert_eq!(store.dump_versions()[4].get("resource"), None);
     }
 }

@@ -43,11 +43,7 @@ pub(crate) struct Text {
 impl Values {
     /// The values of `param` in `resource`.
     pub(crate) fn of(resource: &Value, param: &Param) -> Self {
-        let found: Vec<&Value> = param
-            .paths
-            .split('+')
-            .flat_map(|path| at(resource, path))
-            .collect();
+        let found = found(resource, param);
         match param.kind {
             Kind::Token => Self::Token(found.iter().flat_map(|value| tokens(value)).collect()),
             Kind::Reference => {
@@ -57,9 +53,7 @@ impl Values {
                     .filter_map(|value| value.get("reference")?.as_str())
                     .filter(|reference| {
                         target.is_none_or(|target| {
-                            reference
-                                .split_once('/')
-                                .is_some_and(|(name, _)| name == target)
+                            literal(reference).is_some_and(|(_, name, _)| name == target)
                         })
                     });
                 Self::Reference(kept.map(Box::from).collect())
@@ -98,6 +92,22 @@ impl Text {
             folded: fold(exact).into(),
         }
     }
+}
+
+/// The elements of `resource` that `param` looks at.
+pub(crate) fn found<'a>(resource: &'a Value, param: &Param) -> Vec<&'a Value> {
+    let paths = param.paths.split('+');
+    paths.flat_map(|path| at(resource, path)).collect()
+}
+
+/// A literal reference as base (empty where relative), type and id; without the version it may name.
+pub(crate) fn literal(reference: &str) -> Option<(&str, &str, &str)> {
+    let whole = reference
+        .split_once("/_history/")
+        .map_or(reference, |(whole, _)| whole);
+    let (rest, id) = whole.rsplit_once('/')?;
+    let (base, name) = rest.rsplit_once('/').unwrap_or(("", rest));
+    Some((base, name, id))
 }
 
 /// Lower case, without the accents of Latin-1.
@@ -279,6 +289,19 @@ mod tests {
         };
         assert_eq!(found, [(1_577_836_800_000, i64::MAX)]);
         assert!(of(&resource, Kind::Date, "effective[DateTime]").is_empty());
+    }
+
+    #[test]
+    fn literal_references_come_apart() {
+        for (text, expected) in [
+            ("Patient/1", Some(("", "Patient", "1"))),
+            ("Patient/1/_history/2", Some(("", "Patient", "1"))),
+            ("http://x/y/Patient/1", Some(("http://x/y", "Patient", "1"))),
+            ("#c", None),
+            ("urn:uuid:1", None),
+        ] {
+            assert_eq!(literal(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn certificate(mut t: Table<'_>) -> Option<Spanned<CertificateName>> {
 }
 
 /// 64 hexadecimal digits; colons between bytes are allowed, as openssl prints.
-fn digest(text: &str) -> Option<[u8; 32]> {
+pub(super) fn digest(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> = match text.contains(':') {
         true if text.split(':').all(|byte| byte.len() == 2) => text.replace(':', "").into_bytes(),
         true => return None,

@@ -58,13 +58,22 @@ impl Listen {
 pub struct Server {
     /// Data cores, each with its own runtime. 0 (default): one for each core.
     pub workers: usize,
+    /// How long requests may go on once the process is asked to stop. Default 10 s.
+    pub drain: Duration,
+    /// How long it goes on serving before that, while `/readyz` says that it stops. Default none.
+    pub drain_delay: Duration,
 }
 
 impl Server {
     pub(super) fn read(mut t: Table<'_>) -> Self {
         let workers = t.integer("workers", 0..=1024);
+        let hour = Duration::from_secs(3600);
+        let drain = t.duration("drain", Duration::from_millis(100)..=hour);
+        let drain_delay = t.duration("drain_delay", Duration::ZERO..=hour);
         Self {
             workers: workers.map_or(0, |found| found.value as usize),
+            drain: drain.map_or(Duration::from_secs(10), |found| found.value),
+            drain_delay: drain_delay.map_or(Duration::ZERO, |found| found.value),
         }
     }
 }

@@ -13,23 +13,30 @@ mod identity;
 mod limits;
 mod listen;
 mod place;
+mod reload;
 mod secret;
 mod service;
 mod store;
+mod upstream;
 mod url;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use chartward_rules::source::{Diagnostics, Outcome, Source, Span, Table, read};
 
 use place::Place;
 
 pub use identity::{CertificateName, Issuer, ScopeRule, Workload};
-pub use limits::Limits;
+pub use limits::{Limit, Limits};
 pub use listen::{ClientAuth, Listen, Server, Tls};
+pub use reload::Reload;
 pub use secret::{Handles, Secret};
 pub use service::{Ceiling, Client, Page, Service};
 pub use store::{Durability, Journal, Level, Log, LogFormat, Secrets};
+pub use upstream::{Ejection, HealthChecks, Load, Upstream, UpstreamTls};
 pub use url::Url;
 
 /// A whole configuration, checked.
@@ -41,6 +48,8 @@ pub struct Config {
     pub listen: Listen,
     /// `[server]`
     pub server: Server,
+    /// `[reload]`
+    pub reload: Reload,
     /// `[limits]`
     pub limits: Limits,
     /// `[tls]`
@@ -82,7 +91,15 @@ impl Config {
     /// Reads and checks a text; relative paths in it start at `folder`, and the
     /// files it names must be there.
     pub fn read(source: &Source, folder: &Path) -> Outcome<Self> {
-        read(source, |root| Self::from_table(root, &Place::new(folder)))
+        Self::read_noting(source, folder, &mut Vec::new())
+    }
+
+    /// The same; the files that the text names are noted, whatever comes of it.
+    pub fn read_noting(source: &Source, folder: &Path, named: &mut Vec<PathBuf>) -> Outcome<Self> {
+        let place = Place::new(folder);
+        let outcome = read(source, |root| Self::from_table(root, &place));
+        named.append(&mut place.named());
+        outcome
     }
 
     /// The issuer with this URL.
@@ -94,6 +111,7 @@ impl Config {
         root.not_enforced(&["mllp", "sink", "state"]);
         let listen = root.required_table("listen").map(Listen::read);
         let server = Server::read(root.table_or_empty("server"));
+        let reload = Reload::read(root.table_or_empty("reload"));
         let limits = Limits::read(root.table_or_empty("limits"));
         let tls = root.required_table("tls").map(|t| Tls::read(t, place));
         let (mut services, all_services) =
@@ -124,6 +142,7 @@ impl Config {
             source: root.source().clone(),
             listen: listen??,
             server,
+            reload,
             limits,
             tls: tls??,
             services,

@@ -1,6 +1,7 @@
 //! From where relative paths count, and how a file that is named is looked for.
 
 use std::{
+    cell::RefCell,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -11,11 +12,15 @@ use chartward_rules::source::{Spanned, Table};
 /// The folder of the configuration file.
 pub(super) struct Place<'a> {
     folder: &'a Path,
+    named: RefCell<Vec<PathBuf>>,
 }
 
 impl<'a> Place<'a> {
     pub fn new(folder: &'a Path) -> Self {
-        Self { folder }
+        Self {
+            folder,
+            named: RefCell::default(),
+        }
     }
 
     /// The path as seen from the working directory.
@@ -23,9 +28,15 @@ impl<'a> Place<'a> {
         self.folder.join(path)
     }
 
+    /// The files that were looked for, there or not.
+    pub fn named(&self) -> Vec<PathBuf> {
+        self.named.take()
+    }
+
     /// The path of a file that must be there and be readable; else an error.
     pub fn file(&self, table: &Table<'_>, path: &Spanned<String>) -> Option<Spanned<PathBuf>> {
         let found = self.resolve(path);
+        self.named.borrow_mut().push(found.clone());
         match readable(&found) {
             Ok(()) => Some(Spanned::new(found, path.span)),
             Err(error) => {

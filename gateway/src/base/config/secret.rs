@@ -106,6 +106,18 @@ impl Handles {
         })
     }
 
+    /// Whether it still is this key; a file that is gone doesn't tell.
+    pub fn is(&self, key: &Secret) -> bool {
+        let found = match self {
+            Self::Given(secret) => decode(secret.expose()),
+            Self::File(path) => match fs::read(path) {
+                Ok(bytes) => decode(bytes.trim_ascii()),
+                Err(_) => return true,
+            },
+        };
+        found.as_ref() == Some(key)
+    }
+
     /// The key; a file that is absent is made first, readable by its owner only.
     ///
     /// Fails where the file can't be read or made, or holds something else.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chartward_rules::source::{Spanned, Table, Words};
 
-use super::{Secret, Url, place::Place};
+use super::{Secret, Upstream, place::Place};
 
 /// One FHIR server behind the gateway.
 #[derive(Clone, Debug)]
@@ -14,11 +14,8 @@ pub struct Service {
     pub name: Spanned<String>,
     /// Under the public URL: begins with a slash and doesn't end with one.
     pub path: Spanned<String>,
-    /// Where the server is; its path stands for `path`.
-    pub upstream: Url,
-    /// PEM of the roots that an `https` upstream must lead to; `None`: the
-    /// platform's.
-    pub upstream_ca: Option<Spanned<PathBuf>>,
+    /// The servers behind it.
+    pub upstream: Upstream,
     /// Packs, at least one.
     pub packs: Vec<Spanned<PathBuf>>,
     /// URLs of the issuers whose tokens count here; each is configured.
@@ -96,18 +93,7 @@ impl Service {
     pub(super) fn read(mut t: Table<'_>, place: &Place<'_>) -> Option<Self> {
         let name = t.required_str("name").and_then(|name| label(&t, name));
         let path = t.required_str("path").and_then(|path| below(&t, path));
-        let allow_plain = t.bool("allow_plain_upstream");
-        let upstream = t.required_string_or_list("upstream");
-        let upstream = upstream.and_then(|list| one_upstream(&t, list));
-        let upstream_ca = upstream_tls(&mut t, place, upstream.as_ref());
-        if let Some(upstream) = &upstream {
-            let allowed = allow_plain.is_some_and(|allow| allow.value);
-            if !upstream.value.is_https() && !upstream.value.is_loopback() && !allowed {
-                let message = "`upstream` must be `https` or on loopback";
-                let help = "`allow_plain_upstream = true` sends patient data in the clear";
-                t.error_with_help(upstream.span, message, help);
-            }
-        }
+        let upstream = Upstream::read(&mut t, place);
         let packs = t.required_strings("packs");
         let packs: Option<Vec<_>> = packs.and_then(|packs| {
             let found: Vec<_> = packs.iter().map(|path| place.file(&t, path)).collect();
@@ -124,8 +110,7 @@ impl Service {
         Some(Self {
             name: name?,
             path: path?,
-            upstream: upstream?.value,
-            upstream_ca,
+            upstream: upstream?,
             packs: packs?,
             issuers_said: t.has("issuers"),
             issuers: issuers.map(|found| found.value).unwrap_or_default(),
@@ -184,33 +169,6 @@ fn below(t: &Table<'_>, path: Spanned<String>) -> Option<Spanned<String>> {
     let message = "`path` must be `/` and plain segments, with no slash at its end";
     t.error_with_help(path.span, message, "such as `/fhir`");
     None
-}
-
-fn one_upstream(t: &Table<'_>, list: Words) -> Option<Spanned<Url>> {
-    if let Some(second) = list.value.get(1) {
-        let message = "several upstreams are not enforced by this version; leave one";
-        t.error(second.span, message);
-        return None;
-    }
-    let text = list.value.first()?;
-    Some(Spanned::new(Url::read(t, "upstream", text)?, text.span))
-}
-
-/// The roots for an `https` upstream.
-fn upstream_tls(
-    t: &mut Table<'_>,
-    place: &Place<'_>,
-    upstream: Option<&Spanned<Url>>,
-) -> Option<Spanned<PathBuf>> {
-    let mut tls = t.table("upstream_tls")?;
-    if upstream.is_some_and(|upstream| !upstream.value.is_https()) {
-        tls.error(
-            tls.span(),
-            "`upstream_tls` has no effect on an `http` upstream",
-        );
-    }
-    let ca = tls.required_str("ca")?;
-    place.file(&tls, &ca)
 }
 
 fn bearer(mut t: Table<'_>, place: &Place<'_>) -> Option<Secret> {

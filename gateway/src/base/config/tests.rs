@@ -42,6 +42,8 @@ fn folder() -> tempfile::TempDir {
         ("certs/server.key", "key"),
         ("certs/client-ca.pem", "pem"),
         ("certs/upstream-ca.pem", "pem"),
+        ("certs/gateway.pem", "pem"),
+        ("certs/gateway.key", "key"),
         ("certs/idp-ca.pem", "pem"),
         ("rules/packs/outpatient.toml", ""),
         ("secrets/upstream.token", "t0ken"),
@@ -100,6 +102,13 @@ fn the_example_shows_the_defaults() {
     assert_eq!(a.page, b.page);
     assert_eq!(a.default_client, b.default_client);
     assert_eq!(a.withheld_notice, b.withheld_notice);
+    assert_eq!(a.upstream.ejection, b.upstream.ejection);
+    assert_eq!(a.upstream.load, b.upstream.load);
+    assert_eq!(b.upstream.health, None);
+    let bare = SMALLEST.replace("packs =", "health = {}\npacks =");
+    let bare = outcome(&bare, folder.path()).into_result().unwrap();
+    assert_eq!(a.upstream.health, bare.services[0].upstream.health);
+    assert!(a.upstream.health.is_some());
     let (a, b) = (&shown.issuers[0], &usual.issuers[0]);
     assert_eq!((a.scopes, &a.token_type), (b.scopes, &b.token_type));
     assert_eq!(a.leeway, b.leeway);
@@ -119,6 +128,18 @@ fn the_smallest_configuration_loads_from_its_file() {
     assert_eq!(config.journal.directory, folder.path().join("journal"));
     assert_eq!(config.listen.refusal_quantum, Duration::from_millis(10));
     assert!(config.issuer("https://idp.example").is_some());
+}
+
+#[test]
+fn several_upstreams_of_one_path_are_one_service() {
+    let folder = folder();
+    let several = "['http://127.0.0.1:1/fhir/', 'http://[::1]:2/fhir']";
+    let text = SMALLEST.replace("\"http://127.0.0.1:8080/fhir\"", several);
+    let config = outcome(&text, folder.path()).into_result().unwrap();
+    let upstream = &config.services[0].upstream;
+    assert_eq!(upstream.path(), "/fhir");
+    let ports: Vec<u16> = upstream.servers.iter().map(|url| url.port()).collect();
+    assert_eq!(ports, [1, 2]);
 }
 
 #[test]

@@ -58,8 +58,18 @@ pub struct Identity {
     workloads: Workloads,
     token_bytes: usize,
     verified: Cache<CacheKey, Arc<Verified>>,
+    tally: Arc<Tally>,
+}
+
+/// What is counted from the process's start on, whatever is in force.
+#[derive(Default)]
+struct Tally {
     hits: AtomicU64,
     misses: AtomicU64,
+    /// Fetches of issuers that are no more.
+    fetches: AtomicU64,
+    /// Those of them that failed.
+    failures: AtomicU64,
 }
 
 /// A service's place in the [`Identity`] that named it.
@@ -123,6 +133,17 @@ impl Identity {
             .into_iter()
             .map(|prepared| prepared.start(settings.timing, control, before))
             .collect();
+        let tally = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.tally));
+        for gone in before {
+            if !issuers
+                .iter()
+                .any(|kept| Arc::ptr_eq(&kept.keys, &gone.keys))
+            {
+                let add = |to: &AtomicU64, count| to.fetch_add(count, Ordering::Relaxed);
+                add(&tally.fetches, gone.keys.fetches());
+                add(&tally.failures, gone.keys.failures());
+            }
+        }
         let place: HashMap<&str, usize> = settings
             .issuers
             .iter()
@@ -148,8 +169,7 @@ impl Identity {
             workloads: Workloads::new(&settings.workloads),
             token_bytes: settings.token_bytes,
             verified: Cache::new(settings.cached_tokens),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            tally,
         })
     }
 
@@ -164,7 +184,30 @@ impl Identity {
     /// Tokens that were known, and tokens that had to be verified.
     pub fn cached(&self) -> (u64, u64) {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (read(&self.hits), read(&self.misses))
+        (read(&self.tally.hits), read(&self.tally.misses))
+    }
+
+    /// Fetches of keys that began and those that failed, of issuers that are no more too.
+    pub fn fetches(&self) -> (u64, u64) {
+        let gone = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let of = |count: fn(&keyring::Keyring) -> u64| {
+            let each = self.issuers.iter().map(|issuer| count(&issuer.keys));
+            each.sum::<u64>()
+        };
+        (
+            gone(&self.tally.fetches) + of(keyring::Keyring::fetches),
+            gone(&self.tally.failures) + of(keyring::Keyring::failures),
+        )
+    }
+
+    /// Waits until each issuer's keys are there, or were asked for once in vain. A configuration
+    /// that is about to take another's place has its keys before it does.
+    pub async fn prepared(&self) {
+        for issuer in &self.issuers {
+            if !issuer.keys.ready(Instant::now()) {
+                issuer.keys.refetch(Instant::now()).await;
+            }
+        }
     }
 
     /// Whether each issuer's tokens can be checked now.
@@ -210,11 +253,11 @@ impl Identity {
         };
         let verified = match self.verified.get(&key) {
             Some(verified) if self.still_signed(&verified)? => {
-                self.hits.fetch_add(1, Ordering::Relaxed);
+                self.tally.hits.fetch_add(1, Ordering::Relaxed);
                 verified
             }
             _ => {
-                self.misses.fetch_add(1, Ordering::Relaxed);
+                self.tally.misses.fetch_add(1, Ordering::Relaxed);
                 // boxed: the many requests whose token is known don't carry its size
                 let verified = Box::pin(self.verify(service, token, peer, now)).await?;
                 let verified = Arc::new(verified);

@@ -1,14 +1,18 @@
 //! Accepting, and dealing sockets to the cores in turn.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
+use arc_swap::ArcSwap;
 use tokio::{
     net::TcpListener,
     sync::{mpsc::UnboundedSender, watch},
     time::{self, Instant},
 };
 
-use super::{Shared, Slot};
+use super::{
+    Shared,
+    slots::{Shaking, Slot},
+};
 
 /// How long to leave the kernel alone when it has no file or memory for a connection.
 const BREATHER: Duration = Duration::from_millis(50);
@@ -19,6 +23,7 @@ pub(super) struct Arrival {
     pub address: SocketAddr,
     pub at: Instant,
     pub slot: Slot,
+    pub shaking: Shaking,
 }
 
 /// Accepts until `stop` is set (or its sender gone), then what waits, and closes the listener.
@@ -26,7 +31,7 @@ pub(super) struct Arrival {
 pub(super) async fn deal(
     listener: std::net::TcpListener,
     cores: Vec<UnboundedSender<Arrival>>,
-    shared: &Arc<Shared>,
+    shared: &ArcSwap<Shared>,
     mut stop: watch::Receiver<Option<Instant>>,
 ) {
     let mut dealer = Dealer {
@@ -72,20 +77,28 @@ async fn accept(
 struct Dealer<'a> {
     cores: Vec<UnboundedSender<Arrival>>,
     next: usize,
-    shared: &'a Arc<Shared>,
+    shared: &'a ArcSwap<Shared>,
 }
 
 impl Dealer<'_> {
     fn deal(&mut self, socket: std::net::TcpStream, address: SocketAddr) {
-        let Some(slot) = Slot::take(self.shared) else {
-            self.shared.metrics.connections_refused.inc();
-            return;
+        let shared = self.shared.load_full();
+        let taken =
+            Slot::take(&shared, address.ip()).and_then(|slot| Ok((slot, Shaking::begin(&shared)?)));
+        let (slot, shaking) = match taken {
+            Ok(taken) => taken,
+            Err(limit) => {
+                shared.metrics.connections_refused.inc();
+                shared.metrics.exceeded(limit);
+                return;
+            }
         };
         let mut arrival = Arrival {
             socket,
             address,
             at: Instant::now(),
             slot,
+            shaking,
         };
         for _ in 0..self.cores.len() {
             self.next = (self.next + 1) % self.cores.len();

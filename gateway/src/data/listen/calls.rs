@@ -8,16 +8,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header::CONNECTION};
+use http::{
+    HeaderValue, Request, Response, Version,
+    header::{CONNECTION, TRANSFER_ENCODING},
+    request::Parts,
+};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::Service};
 use tokio::sync::watch;
 
 use super::{
-    Handler, Shared,
+    Excess, Handler, Shared,
     pulse::{Open, Owed, Pulse},
+    slots::Busy,
+    upload::Upload,
 };
-use crate::base::config::Limits;
+use crate::base::config::{Limit, Limits};
 
 /// The service of one connection.
 pub(super) struct Calls<H: Handler> {
@@ -36,20 +42,34 @@ impl<H: Handler> Service<Request<Incoming>> for Calls<H> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let open = Open::new(&self.pulse);
-        let http1 = request.version() < Version::HTTP_2;
-        if let Some(status) = excess(&request, &self.shared.limits) {
+        let (core, caller) = (self.core.clone(), self.caller.clone());
+        let (head, body) = request.into_parts();
+        let http1 = head.version < Version::HTTP_2;
+        // behind chunks nothing is looked at (see `heads`)
+        let chunked = http1 && head.headers.contains_key(TRANSFER_ENCODING);
+        let Some(busy) = Busy::begin(&self.shared) else {
+            self.shared.metrics.exceeded(Limit::Requests);
+            let mut response =
+                H::shed(&core, &caller, &head).map(|body| Ending::new(body, open, None));
+            last(&mut response, chunked);
+            return Box::pin(async { Ok(response) });
+        };
+        if let Some((excess, limit)) = excess(&head, &self.shared.limits) {
+            self.shared.metrics.exceeded(limit);
             return Box::pin(async move {
-                let mut response = Response::new(Ending::new(H::Body::default(), open));
-                *response.status_mut() = status;
+                let answer = H::refuse_head(core, caller, head, excess).await;
+                let mut response = answer.map(|body| Ending::new(body, open, Some(busy)));
                 last(&mut response, http1);
                 Ok(response)
             });
         }
-        let answer = H::handle(self.core.clone(), self.caller.clone(), request);
+        let body = Upload::new(body, self.shared.clone());
+        let answer = H::handle(core, caller, Request::from_parts(head, body));
         let quitting = self.quitting.clone();
         Box::pin(async move {
-            let mut response = answer.await.map(|body| Ending::new(body, open));
-            last(&mut response, http1 && *quitting.borrow());
+            let answer = answer.await;
+            let mut response = answer.map(|body| Ending::new(body, open, Some(busy)));
+            last(&mut response, chunked || http1 && *quitting.borrow());
             Ok(response)
         })
     }
@@ -63,22 +83,22 @@ fn last<B>(response: &mut Response<B>, is: bool) {
     }
 }
 
-/// What a request has too much of, if anything.
-fn excess<B>(request: &Request<B>, limits: &Limits) -> Option<StatusCode> {
-    let uri = request.uri();
+/// What a head has too much of, if anything.
+fn excess(head: &Parts, limits: &Limits) -> Option<(Excess, Limit)> {
     let part = |text: Option<&str>| text.map_or(0, str::len);
-    let target = part(uri.path_and_query().map(|target| target.as_str()));
-    let authority = part(uri.authority().map(|authority| authority.as_str()));
+    let target = part(head.uri.path_and_query().map(|target| target.as_str()));
+    let authority = part(head.uri.authority().map(|authority| authority.as_str()));
     if target + authority > limits.url_bytes {
-        return Some(StatusCode::URI_TOO_LONG);
+        return Some((Excess::Target, Limit::UrlBytes));
     }
-    let headers = request.headers();
-    let bytes: usize = headers
-        .iter()
+    if head.headers.len() > limits.header_count {
+        return Some((Excess::Headers, Limit::HeaderCount));
+    }
+    let each = head.headers.iter();
+    let bytes: usize = each
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
-    let over = headers.len() > limits.header_count || bytes > limits.header_bytes;
-    over.then_some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    (bytes > limits.header_bytes).then_some((Excess::Headers, Limit::HeaderBytes))
 }
 
 /// A body whose end, and whose waiting for the caller, the connection's pulse feels.
@@ -86,16 +106,23 @@ pub(super) struct Ending<B> {
     body: B,
     owed: Option<Owed>,
     open: Open,
+    _busy: Option<Busy>,
 }
 
-impl<B: Body> Ending<B> {
-    fn new(body: B, open: Open) -> Self {
+impl<B: Body<Data = Bytes>> Ending<B> {
+    fn new(body: B, mut open: Open, busy: Option<Busy>) -> Self {
         let owed = if body.is_end_stream() {
+            open.answered();
             None
         } else {
-            Owed::new(&open)
+            Owed::new(&open, 0)
         };
-        Self { body, owed, open }
+        Self {
+            body,
+            owed,
+            open,
+            _busy: busy,
+        }
     }
 }
 
@@ -109,8 +136,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Ending<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         self.owed = None;
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
-            self.owed = Owed::new(&self.open);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.owed = Owed::new(&self.open, bytes);
+                if self.body.is_end_stream() {
+                    self.open.answered();
+                }
+            }
+            Poll::Ready(None) => self.open.answered(),
+            _ => {}
         }
         polled
     }

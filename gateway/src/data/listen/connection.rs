@@ -1,6 +1,7 @@
 //! One connection, from the handshake to its end.
 
 use std::{
+    error::Error as _,
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
@@ -21,19 +22,29 @@ use super::{
     Handler, Peer, Shared,
     accept::Arrival,
     calls::Calls,
+    frames::Frames,
+    heads::Heads,
     pulse::{Felt, Pulse, State},
+    watched::{Watch, Watched},
 };
-use crate::base::config::Limits;
+use crate::base::{
+    config::{Limit, Limits},
+    metrics::Metrics,
+};
 
 /// What a connection that is asked to end has to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// HTTP/2: requests at once on a connection.
-const STREAMS: u32 = 100;
+/// HTTP/1: what an idle connection that is asked to end waits for a request that may be on its way:
+/// its answer says that it is the last, where a closed connection would have lost it.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// HTTP/2: what a caller may send of a body before it is read.
 const STREAM_WINDOW: u32 = 256 << 10;
 /// HTTP/2: the same over all streams of a connection.
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// HTTP/2: streams that were reset before they were looked at.
+const RESET_UNSEEN: usize = 20;
 /// HTTP/2: bytes of an answer that wait for a caller.
 const SEND_BUFFER: usize = 256 << 10;
 /// HTTP/1: hyper's usual buffer, unless a head needs more.
@@ -53,6 +64,7 @@ pub(super) async fn serve<H: Handler>(
         address,
         at,
         slot: _slot,
+        shaking,
     } = arrival;
     let pulse = Pulse::new(at, &shared.limits);
     let Ok(socket) = TcpStream::from_std(socket) else {
@@ -66,8 +78,12 @@ pub(super) async fn serve<H: Handler>(
         pulse: pulse.clone(),
     };
     let shaken = timeout_at(at + shared.limits.handshake, shared.tls.accept(felt)).await;
+    drop(shaking);
     let Ok(Ok(stream)) = shaken else {
         shared.metrics.handshake_failures.inc();
+        if shaken.is_err() {
+            shared.metrics.exceeded(Limit::Handshake);
+        }
         return;
     };
     let peer = peer(&stream, address);
@@ -81,22 +97,29 @@ pub(super) async fn serve<H: Handler>(
         shared: shared.clone(),
         quitting: quitting.clone(),
     };
-    let stream = TokioIo::new(stream);
+    let metrics = &shared.metrics;
     if h2 {
-        let connection = h2_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(Box::pin(connection), &pulse, quitting).await;
+        let watch = Watch::Http2(Frames::new(shared.limits.h2_frames), pulse.clone());
+        let stream = TokioIo::new(Watched::new(stream, watch));
+        let connection = Box::pin(h2_builder(&shared.limits).serve_connection(stream, calls));
+        watch_over(connection, &pulse, metrics, quitting).await;
     } else {
-        let connection = h1_builder(&shared.limits).serve_connection(stream, calls);
-        watch_over(Box::pin(connection), &pulse, quitting).await;
+        let watch = Watch::Http1(Heads::default());
+        let stream = TokioIo::new(Watched::new(stream, watch));
+        let connection = Box::pin(h1_builder(&shared.limits).serve_connection(stream, calls));
+        watch_over(connection, &pulse, metrics, quitting).await;
     }
 }
 
 fn peer(stream: &TlsStream<Felt>, address: std::net::SocketAddr) -> Peer {
     let (_, session) = stream.get_ref();
-    let leaf = session.peer_certificates().and_then(|chain| chain.first());
+    let chain = session.peer_certificates().unwrap_or_default();
     Peer {
         address,
-        certificate: leaf.map(|leaf| Arc::new(leaf.clone().into_owned())),
+        certificate: chain
+            .first()
+            .map(|leaf| Arc::new(leaf.clone().into_owned())),
+        chain: chain.iter().map(|c| c.clone().into_owned()).collect(),
         h2: session.alpn_protocol() == Some(b"h2"),
     }
 }
@@ -119,7 +142,9 @@ fn h1_builder(limits: &Limits) -> http1::Builder {
 fn h2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(u32::try_from(limits.h2_streams).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESET_UNSEEN)
+        .max_local_error_reset_streams(limits.h2_resets)
         .max_header_list_size(u32::try_from(head_bytes(limits)).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -127,37 +152,39 @@ fn h2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// The largest head that can be within the limits; what is in it is counted once it is read.
+/// The largest head that is read: what is in it is counted then, and refused with a record if it is
+/// over a limit by less than as much again.
 fn head_bytes(limits: &Limits) -> usize {
     // RFC 9113 section 6.5.2 counts 32 for each field; HTTP/1 needs 4, and a request line
-    limits.url_bytes + limits.header_bytes + 32 * (limits.header_count + 4)
+    limits.url_bytes + 2 * limits.header_bytes + 32 * (limits.header_count + 4)
 }
 
+type Stream = TokioIo<Watched<TlsStream<Felt>>>;
+
 /// What both versions of a connection can do.
-trait Connection: Future {
+trait Connection: Future<Output = hyper::Result<()>> {
     /// Ends when what was begun has ended.
     fn leave(self: Pin<&mut Self>);
 }
 
-impl<H: Handler> Connection for http1::Connection<TokioIo<TlsStream<Felt>>, Calls<H>> {
+impl<H: Handler> Connection for http1::Connection<Stream, Calls<H>> {
     fn leave(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
-impl<H: Handler> Connection
-    for http2::Connection<TokioIo<TlsStream<Felt>>, Calls<H>, TokioExecutor>
-{
+impl<H: Handler> Connection for http2::Connection<Stream, Calls<H>, TokioExecutor> {
     fn leave(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
-/// Drives a connection to its end, or drops it when its pulse says so. Boxed, it is no part of its
+/// Drives a connection to its end, or gives it up when its pulse says so. Boxed, it is no part of its
 /// task's state, which would hold it several times over.
 async fn watch_over(
     mut connection: Pin<Box<impl Connection>>,
     pulse: &Pulse,
+    metrics: &Metrics,
     mut quitting: watch::Receiver<bool>,
 ) {
     let mut quit = pin!(async move {
@@ -166,16 +193,25 @@ async fn watch_over(
     });
     let mut alarm = pin!(sleep_until(Instant::now()));
     let (mut asked_to_quit, mut leaving) = (false, false);
+    let mut lingers: Option<Instant> = None;
     poll_fn(|cx| {
-        if connection.as_mut().poll(cx).is_ready() {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Err(error) = &ended {
+                count(error, pulse, metrics);
+            }
             return Poll::Ready(());
         }
         if !asked_to_quit && quit.as_mut().poll(cx).is_ready() {
             asked_to_quit = true;
-            // HTTP/1: a first request may be on its way, and its answer says that it is the last
-            if pulse.is_h2() || !pulse.is_fresh() {
+            if pulse.is_h2() {
                 connection.as_mut().leave();
                 cx.waker().wake_by_ref();
+            } else if !pulse.is_fresh() {
+                // a first request has the usual deadline
+                let until = Instant::now() + LINGER;
+                lingers = Some(until);
+                let next = until.min(alarm.deadline().max(Instant::now()));
+                alarm.as_mut().reset(next);
             }
         }
         if !leaving
@@ -186,13 +222,29 @@ async fn watch_over(
         }
         while alarm.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
+            if lingers.is_some_and(|until| until <= now) {
+                lingers = None;
+                // a head that has begun to come is answered
+                if pulse.head_deadline().is_none() {
+                    connection.as_mut().leave();
+                    cx.waker().wake_by_ref();
+                }
+            }
             match pulse.state(now) {
-                State::Until(next) if !leaving => alarm.as_mut().reset(next),
+                State::Until(next) if !leaving => {
+                    let next = lingers.map_or(next, |until| until.min(next));
+                    alarm.as_mut().reset(next);
+                }
                 State::Idle if !leaving => {
                     leaving = true;
+                    metrics.exceeded(Limit::Idle);
                     connection.as_mut().leave();
                     cx.waker().wake_by_ref();
                     alarm.as_mut().reset(now + GOODBYE);
+                }
+                State::Stuck(limit) if !leaving => {
+                    metrics.exceeded(limit);
+                    return Poll::Ready(());
                 }
                 _ => return Poll::Ready(()),
             }
@@ -200,4 +252,25 @@ async fn watch_over(
         Poll::Pending
     })
     .await;
+}
+
+/// Counts what ended a connection, where that was the caller's excess.
+fn count(error: &hyper::Error, pulse: &Pulse, metrics: &Metrics) {
+    if pulse.is_flooded() {
+        metrics.exceeded(Limit::H2Frames);
+    } else if error.is_parse_too_large() {
+        metrics.exceeded(Limit::HeaderBytes);
+    } else if error.is_parse() {
+        metrics.malformed_heads.inc();
+    } else if pulse.is_h2() && too_much(error) {
+        metrics.exceeded(Limit::H2Resets);
+    }
+}
+
+/// Whether HTTP/2 had enough of the caller: resets, CONTINUATION or small DATA frames.
+fn too_much(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &h2::Error| {
+        cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
 }

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{Handler, Shared, accept::Arrival, connection};
+use super::{Handler, Taken, accept::Arrival, connection};
 
 /// What [`Handler::finish`] is given.
 const FINISH: Duration = Duration::from_secs(2);
@@ -23,11 +23,11 @@ pub(super) fn run<H: Handler>(
     runtime: Runtime,
     index: usize,
     handler: &Arc<H>,
-    shared: &Arc<Shared>,
+    taken: &Taken,
     dealt: UnboundedReceiver<Arrival>,
     stopped: &watch::Receiver<Option<Instant>>,
 ) {
-    runtime.block_on(serve(index, handler, shared, dealt, stopped));
+    runtime.block_on(serve(index, handler, taken, dealt, stopped));
     // a name that is being looked up holds nothing up
     runtime.shutdown_background();
 }
@@ -35,7 +35,7 @@ pub(super) fn run<H: Handler>(
 async fn serve<H: Handler>(
     index: usize,
     handler: &Arc<H>,
-    shared: &Arc<Shared>,
+    taken: &Taken,
     mut dealt: UnboundedReceiver<Arrival>,
     stopped: &watch::Receiver<Option<Instant>>,
 ) {
@@ -49,7 +49,7 @@ async fn serve<H: Handler>(
             Some(_) = connections.join_next() => continue,
         };
         let Some(arrival) = arrival else { break };
-        let (shared, core) = (shared.clone(), core.clone());
+        let (shared, core) = (arrival.slot.shared(), core.clone());
         connections.spawn(connection::serve::<H>(
             shared,
             core,
@@ -61,7 +61,7 @@ async fn serve<H: Handler>(
     let deadline = (*stopped.borrow()).unwrap_or_else(Instant::now);
     let ended = async { while connections.join_next().await.is_some() {} };
     if timeout_at(deadline, ended).await.is_err() {
-        shared.cut.fetch_add(connections.len(), Ordering::Relaxed);
+        taken.cut.fetch_add(connections.len(), Ordering::Relaxed);
         connections.shutdown().await;
     }
     // streams of HTTP/2 are tasks of their own, and learn now that their connection is gone

@@ -3,36 +3,41 @@
 //! In: connections. Out: requests, each with the [`Handler`]'s own idea of its caller. One thread
 //! accepts and deals sockets to the cores in turn; each core is a thread with a current-thread
 //! runtime, and a connection stays on its core from the handshake to its end.
-//! **Never here:** a decision. What breaks a limit before a request can be read whole is answered
-//! here, without a body: 400, 414, 431.
+//! **Never here:** a decision. What can't be read as a request is answered here, without a body:
+//! 400, and 414 or 431 where it is far over its limits.
 
 mod accept;
 mod calls;
 mod connection;
 mod core;
+mod frames;
+mod heads;
 mod pulse;
+mod slots;
+mod upload;
+mod watched;
 
 use std::{
     error::Error,
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
-use hyper::body::Incoming;
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime, sync::watch, time::Instant};
 
+use self::slots::Taken;
+
+pub use self::upload::{Gathered, Upload, UploadError};
 use crate::base::{config::Limits, metrics::Metrics};
 
 /// Connections that the kernel holds until they are accepted.
@@ -45,8 +50,19 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The certificate it showed, verified against `tls.client_ca`.
     pub certificate: Option<Arc<CertificateDer<'static>>>,
+    /// All that it showed, that certificate first.
+    pub chain: Arc<[CertificateDer<'static>]>,
     /// Whether it speaks HTTP/2.
     pub h2: bool,
+}
+
+/// What of a head is over its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// `limits.url_bytes`: status 414.
+    Target,
+    /// `limits.header_count` or `limits.header_bytes`: status 431.
+    Headers,
 }
 
 /// What is done with requests.
@@ -73,8 +89,20 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(
         core: Self::Core,
         caller: Arc<Self::Caller>,
-        request: Request<Incoming>,
+        request: Request<Upload>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Refuses a request whose head is over a limit. Its body isn't read, and over HTTP/1 the
+    /// connection ends.
+    fn refuse_head(
+        core: Self::Core,
+        caller: Arc<Self::Caller>,
+        head: Parts,
+        excess: Excess,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Refuses a request that nobody has room for (`limits.requests`), at once.
+    fn shed(core: &Self::Core, caller: &Self::Caller, head: &Parts) -> Response<Self::Body>;
 
     /// Called when the core's connections have ended or were cut, and their requests were answered
     /// or dropped; its runtime ends after it. Given two seconds.
@@ -105,26 +133,37 @@ pub fn listen<H: Handler>(
     metrics: &Arc<Metrics>,
 ) -> io::Result<Listening> {
     let listener = bind(settings.address)?;
+    listen_on(listener, settings, handler, metrics)
+}
+
+/// The same on a socket that listens already and doesn't block; `settings.address` counts for
+/// nothing.
+pub fn listen_on<H: Handler>(
+    listener: std::net::TcpListener,
+    settings: Settings,
+    handler: &Arc<H>,
+    metrics: &Arc<Metrics>,
+) -> io::Result<Listening> {
     let address = listener.local_addr()?;
     let workers = match settings.workers {
         0 => thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let shared = Arc::new(Shared {
+    let taken = Arc::new(Taken::default());
+    let shared = Arc::new(ArcSwap::from_pointee(Shared {
         limits: settings.limits,
         tls: settings.tls.into(),
         metrics: metrics.clone(),
-        open: AtomicUsize::new(0),
-        cut: AtomicUsize::new(0),
-    });
+        taken: taken.clone(),
+    }));
     let (stop, stopped) = watch::channel(None);
     let mut threads = Vec::with_capacity(workers + 1);
     let mut cores = Vec::with_capacity(workers);
     for index in 0..workers {
         let runtime = runtime()?;
         let (dealer, dealt) = tokio::sync::mpsc::unbounded_channel();
-        let (handler, shared, stopped) = (handler.clone(), shared.clone(), stopped.clone());
-        let run = move || core::run(runtime, index, &handler, &shared, dealt, &stopped);
+        let (handler, taken, stopped) = (handler.clone(), taken.clone(), stopped.clone());
+        let run = move || core::run(runtime, index, &handler, &taken, dealt, &stopped);
         threads.push(
             thread::Builder::new()
                 .name(format!("core-{index}"))
@@ -144,6 +183,7 @@ pub fn listen<H: Handler>(
         stop,
         threads,
         shared,
+        taken,
     })
 }
 
@@ -152,7 +192,25 @@ pub struct Listening {
     address: SocketAddr,
     stop: watch::Sender<Option<Instant>>,
     threads: Vec<JoinHandle<()>>,
-    shared: Arc<Shared>,
+    shared: Arc<ArcSwap<Shared>>,
+    taken: Arc<Taken>,
+}
+
+/// Changes what new connections are served under.
+#[derive(Clone)]
+pub struct Door(Arc<ArcSwap<Shared>>);
+
+impl Door {
+    /// From the next connection on. Those that are open keep what they were opened under.
+    pub fn change(&self, limits: Limits, tls: Arc<ServerConfig>) {
+        let now = self.0.load();
+        self.0.store(Arc::new(Shared {
+            limits,
+            tls: tls.into(),
+            metrics: now.metrics.clone(),
+            taken: now.taken.clone(),
+        }));
+    }
 }
 
 impl Listening {
@@ -161,9 +219,14 @@ impl Listening {
         self.address
     }
 
+    /// For a reload.
+    pub fn door(&self) -> Door {
+        Door(self.shared.clone())
+    }
+
     /// Client connections that are open.
     pub fn connections(&self) -> usize {
-        self.shared.open.load(Ordering::Relaxed)
+        self.taken.connections.load(Ordering::Relaxed)
     }
 
     /// Accepts what waits, and no more; lets requests end, for at most `within`; ends the threads.
@@ -175,40 +238,16 @@ impl Listening {
                 tracing::error!("a thread of the listener panicked");
             }
         }
-        self.shared.cut.load(Ordering::Relaxed)
+        self.taken.cut.load(Ordering::Relaxed)
     }
 }
 
-/// What the acceptor and all cores share.
+/// What connections are served under.
 struct Shared {
     limits: Limits,
     tls: tokio_rustls::TlsAcceptor,
     metrics: Arc<Metrics>,
-    open: AtomicUsize,
-    cut: AtomicUsize,
-}
-
-/// One of `limits.connections`.
-struct Slot(Arc<Shared>);
-
-impl Slot {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let most = shared.limits.connections;
-        let more = |open| (open < most).then_some(open + 1);
-        let taken = shared
-            .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.ok()?;
-        shared.metrics.connections_open.inc();
-        Some(Self(shared.clone()))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.connections_open.dec();
-    }
+    taken: Arc<Taken>,
 }
 
 fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {

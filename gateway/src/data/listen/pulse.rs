@@ -7,7 +7,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -20,7 +20,8 @@ use tokio::{
     time::Instant,
 };
 
-use crate::base::config::Limits;
+use super::frames::Deeds;
+use crate::base::config::{Limit, Limits};
 
 /// HTTP/2: for how many times `limits.idle` bytes may still leave after the last answer.
 const PATIENCE: u32 = 4;
@@ -29,6 +30,9 @@ pub(super) struct Pulse {
     began: Instant,
     headers: Duration,
     idle: Duration,
+    write_stall: Duration,
+    /// Bytes a second.
+    rate: f64,
     h2: AtomicBool,
     /// Requests that are being answered.
     open: AtomicUsize,
@@ -42,12 +46,17 @@ pub(super) struct Pulse {
     ended: Moment,
     /// When a byte last left.
     moved: Moment,
-    /// Since when the socket takes nothing.
+    /// Since when the socket takes nothing, or less than it must: each byte moves it on.
     stuck: Moment,
-    /// HTTP/2: answers of which a piece waits until the caller lets it come.
-    owed: AtomicUsize,
-    /// HTTP/2: when a piece of an answer was last wanted.
-    wanted: Moment,
+    /// HTTP/2: since when pieces of answers wait until the caller lets them come. A long piece
+    /// counts from later.
+    owed: Mutex<Vec<Instant>>,
+    /// What explains the caller's frames.
+    begun: AtomicU64,
+    answered: AtomicU64,
+    written: AtomicU64,
+    /// HTTP/2: it sends frames for nothing.
+    flood: AtomicBool,
 }
 
 /// What the life signs say.
@@ -57,7 +66,7 @@ pub(super) enum State {
     /// No request for long enough.
     Idle,
     /// A head that doesn't end, or an answer that isn't taken.
-    Stuck,
+    Stuck(Limit),
 }
 
 impl Pulse {
@@ -66,6 +75,8 @@ impl Pulse {
             began,
             headers: limits.headers,
             idle: limits.idle,
+            write_stall: limits.write_stall,
+            rate: limits.body_rate as f64,
             h2: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             asked: AtomicBool::new(false),
@@ -74,8 +85,11 @@ impl Pulse {
             ended: Moment::default(),
             moved: Moment::default(),
             stuck: Moment::default(),
-            owed: AtomicUsize::new(0),
-            wanted: Moment::default(),
+            owed: Mutex::default(),
+            begun: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            flood: AtomicBool::new(false),
         })
     }
 
@@ -106,31 +120,59 @@ impl Pulse {
     pub fn state(&self, now: Instant) -> State {
         let (deadline, over) = if self.open.load(Relaxed) > 0 {
             (
-                self.refused_since().unwrap_or(now) + self.idle,
-                State::Stuck,
+                self.refused_since().unwrap_or(now) + self.write_stall,
+                State::Stuck(Limit::WriteStall),
             )
         } else if let Some(deadline) = self.head_deadline() {
-            (deadline, State::Stuck)
+            (deadline, State::Stuck(Limit::Headers))
         } else if self.is_fresh() {
             let since = self.ready.get(self.began).unwrap_or(self.began);
-            (since + self.headers, State::Stuck)
+            (since + self.headers, State::Stuck(Limit::Headers))
         } else {
             (self.idle_since().unwrap_or(now) + self.idle, State::Idle)
         };
         if deadline > now {
             // what runs out later may run out sooner once a request has come
-            State::Until(deadline.min(now + self.idle))
+            State::Until(deadline.min(now + self.idle.min(self.write_stall)))
         } else {
             over
         }
     }
 
+    /// What the connection has done that explains its caller's frames.
+    pub fn deeds(&self) -> Deeds {
+        Deeds {
+            begun: self.begun.load(Relaxed),
+            answered: self.answered.load(Relaxed),
+            written: self.written.load(Relaxed),
+            seconds: self.began.elapsed().as_secs(),
+        }
+    }
+
+    /// The caller sends frames for nothing.
+    pub fn flooded(&self) {
+        self.flood.store(true, Relaxed);
+    }
+
+    /// Whether it did.
+    pub fn is_flooded(&self) -> bool {
+        self.flood.load(Relaxed)
+    }
+
     /// Since when the caller doesn't take what it asked for.
     fn refused_since(&self) -> Option<Instant> {
         let stuck = self.stuck.get(self.began);
-        let owed = self.owed.load(Relaxed) > 0;
-        let unwanted = owed.then(|| self.wanted.get(self.began)).flatten();
-        [stuck, unwanted].into_iter().flatten().min()
+        let owed = self.owed().iter().min().copied();
+        [stuck, owed].into_iter().flatten().min()
+    }
+
+    fn owed(&self) -> MutexGuard<'_, Vec<Instant>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long so many bytes may take.
+    fn time_for(&self, bytes: usize) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / self.rate)
     }
 
     /// Since when the last answer has left. With HTTP/2 other bytes leave too, at the caller's
@@ -154,9 +196,17 @@ impl Pulse {
         }
     }
 
-    fn wrote(&self) {
+    fn wrote(&self, bytes: usize) {
         self.moved.set(self.began);
-        self.stuck.clear();
+        self.written.fetch_add(bytes as u64, Relaxed);
+        if let Some(since) = self.stuck.get(self.began) {
+            let since = since + self.time_for(bytes);
+            if since < Instant::now() {
+                self.stuck.put(self.began, since);
+            } else {
+                self.stuck.clear();
+            }
+        }
     }
 
     fn not_taken(&self) {
@@ -167,43 +217,66 @@ impl Pulse {
 }
 
 /// A request that is being answered, until its answer has ended.
-pub(super) struct Open(Arc<Pulse>);
+pub(super) struct Open {
+    pulse: Arc<Pulse>,
+    answered: bool,
+}
 
 impl Open {
     pub fn new(pulse: &Arc<Pulse>) -> Self {
         pulse.asked.store(true, Relaxed);
         pulse.open.fetch_add(1, Relaxed);
+        pulse.begun.fetch_add(1, Relaxed);
         pulse.head.clear();
-        Self(pulse.clone())
+        Self {
+            pulse: pulse.clone(),
+            answered: false,
+        }
+    }
+
+    /// The last of its answer was taken.
+    pub fn answered(&mut self) {
+        if !self.answered {
+            self.answered = true;
+            self.pulse.answered.fetch_add(1, Relaxed);
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.ended.set(self.0.began);
-        self.0.open.fetch_sub(1, Relaxed);
+        self.pulse.ended.set(self.pulse.began);
+        self.pulse.open.fetch_sub(1, Relaxed);
     }
 }
 
 /// A piece of an answer that HTTP/2 holds back until the caller lets it come.
-pub(super) struct Owed(Arc<Pulse>);
+pub(super) struct Owed {
+    pulse: Arc<Pulse>,
+    since: Instant,
+}
 
 impl Owed {
     /// Nothing is noted for HTTP/1, where the socket itself tells.
-    pub fn new(open: &Open) -> Option<Self> {
-        let pulse = &open.0;
+    pub fn new(open: &Open, bytes: usize) -> Option<Self> {
+        let pulse = &open.pulse;
         pulse.is_h2().then(|| {
-            pulse.wanted.set(pulse.began);
-            pulse.owed.fetch_add(1, Relaxed);
-            Self(pulse.clone())
+            let since = Instant::now() + pulse.time_for(bytes);
+            pulse.owed().push(since);
+            Self {
+                pulse: pulse.clone(),
+                since,
+            }
         })
     }
 }
 
 impl Drop for Owed {
     fn drop(&mut self) {
-        self.0.wanted.set(self.0.began);
-        self.0.owed.fetch_sub(1, Relaxed);
+        let mut owed = self.pulse.owed();
+        if let Some(place) = owed.iter().position(|since| *since == self.since) {
+            owed.swap_remove(place);
+        }
     }
 }
 
@@ -216,7 +289,7 @@ pub(super) struct Felt {
 impl Felt {
     fn note(&self, wrote: &Poll<io::Result<usize>>) {
         match wrote {
-            Poll::Ready(Ok(_)) => self.pulse.wrote(),
+            Poll::Ready(Ok(bytes)) => self.pulse.wrote(*bytes),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => self.pulse.not_taken(),
         }
@@ -278,7 +351,12 @@ struct Moment(AtomicU64);
 
 impl Moment {
     fn set(&self, began: Instant) {
-        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX - 1);
+        self.put(began, Instant::now());
+    }
+
+    fn put(&self, began: Instant, at: Instant) {
+        let passed = at.saturating_duration_since(began).as_micros();
+        let micros = u64::try_from(passed).unwrap_or(u64::MAX - 1);
         self.0.store(micros.saturating_add(1), Relaxed);
     }
 

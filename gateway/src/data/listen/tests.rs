@@ -1,5 +1,9 @@
 //! The listener over real sockets: what it serves, what it refuses, when it lets go.
 
+mod caps;
+
+use std::sync::atomic::AtomicUsize;
+
 use std::{
     collections::VecDeque,
     io,
@@ -31,6 +35,33 @@ use crate::data::{
 const LONG: Duration = Duration::from_secs(10);
 const H1: &[&str] = &["http/1.1"];
 const H2: &[&str] = &["h2"];
+
+/// Refusals without a body, by status alone.
+macro_rules! refusals {
+    ($core:ty, $caller:ty) => {
+        async fn refuse_head(
+            _: $core,
+            _: Arc<$caller>,
+            _: Parts,
+            excess: Excess,
+        ) -> Response<Pieces> {
+            answer(match excess {
+                Excess::Target => 414,
+                Excess::Headers => 431,
+            })
+        }
+
+        fn shed(_: &$core, _: &$caller, _: &Parts) -> Response<Pieces> {
+            answer(503)
+        }
+    };
+}
+
+fn answer(status: u16) -> Response<Pieces> {
+    let mut response = Response::new(Pieces::default());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response
+}
 
 /// Answers by path.
 struct Paths;
@@ -82,7 +113,7 @@ impl Handler for Paths {
         peer
     }
 
-    async fn handle(core: usize, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Pieces> {
+    async fn handle(core: usize, peer: Arc<Peer>, request: Request<Upload>) -> Response<Pieces> {
         let text = |text: String| VecDeque::from([Ok(Bytes::from(text))]);
         let mut endless = false;
         let pieces = match request.uri().path() {
@@ -112,6 +143,8 @@ impl Handler for Paths {
         };
         Response::new(Pieces { pieces, endless })
     }
+
+    refusals!(usize, Peer);
 }
 
 struct Started {
@@ -389,7 +422,7 @@ async fn a_request_that_takes_long_is_not_idle() {
 
 #[tokio::test]
 async fn an_answer_that_nobody_takes_does_not_hold_a_connection() {
-    let started = Started::new("", short(|limits| limits.idle = millis(300)));
+    let started = Started::new("", short(|limits| limits.write_stall = millis(300)));
     let mut stream = started.h1().await;
     stream
         .write_all(b"GET /endless HTTP/1.1\r\nhost: l\r\n\r\n")
@@ -400,7 +433,8 @@ async fn an_answer_that_nobody_takes_does_not_hold_a_connection() {
 
 #[tokio::test]
 async fn http2_answers_that_nobody_takes_do_not_hold_a_connection() {
-    let started = Started::new("", short(|limits| limits.idle = millis(300)));
+    let limits = short(|limits| (limits.idle, limits.write_stall) = (millis(300), millis(300)));
+    let started = Started::new("", limits);
     // in the last case the server has nothing left to wait for, and the caller pings
     for (path, window) in [("/endless", 65_535), ("/", 0), ("/", 1)] {
         let stream = started
@@ -424,47 +458,6 @@ async fn http2_answers_that_nobody_takes_do_not_hold_a_connection() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_gets_a_status() {
-    let limits = short(|limits| {
-        limits.url_bytes = 256;
-        limits.header_bytes = 1024;
-        limits.header_count = 10;
-    });
-    let started = Started::new("", limits);
-    let long = "a".repeat(300);
-    let large = format!("x: {}\r\n", "b".repeat(1100));
-    let huge = format!("x: {}\r\n", "c".repeat(9000));
-    let many: String = (0..12).map(|n| format!("x{n}: d\r\n")).collect();
-    for (path, headers, status) in [
-        (long.as_str(), "", 414),
-        ("", large.as_str(), 431),
-        ("", huge.as_str(), 431),
-        ("", many.as_str(), 431),
-        ("", "x: y\r\n", 200),
-    ] {
-        let request =
-            format!("GET /{path} HTTP/1.1\r\nhost: l\r\n{headers}connection: close\r\n\r\n");
-        let answer = exchange(&mut started.h1().await, &request).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{status}: {answer}"
-        );
-
-        let mut request = get(&format!("/{path}"));
-        for line in headers.lines() {
-            let (name, value) = line.split_once(": ").unwrap();
-            let name = http::HeaderName::try_from(name).unwrap();
-            request.headers_mut().insert(name, value.parse().unwrap());
-        }
-        match started.h2().await.send_request(request).await {
-            Ok(answer) => assert_eq!(answer.status(), StatusCode::from_u16(status).unwrap()),
-            // far too much of it ends the connection
-            Err(_) => assert_eq!(headers, huge),
-        }
-    }
-}
-
-#[tokio::test]
 async fn an_error_of_the_body_breaks_the_connection() {
     let started = Started::new("", Limits::default());
     let answer = exchange(
@@ -482,23 +475,6 @@ async fn an_error_of_the_body_breaks_the_connection() {
     assert!(!broken.is_canceled(), "{broken:?}");
     // the other streams don't mind
     assert_eq!(sender.send_request(get("/")).await.unwrap().status(), 200);
-}
-
-#[tokio::test]
-async fn connections_over_the_cap_are_closed_and_counted() {
-    let started = Started::new("", short(|limits| limits.connections = 1));
-    let mut one = started.h1().await;
-    ask_h1(&mut one, "/").await;
-    let mut socket = started.tcp().await;
-    let mut read = Vec::new();
-    timeout(LONG, socket.read_to_end(&mut read))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(started.metrics.connections_refused.get(), 1);
-    drop(one);
-    started.until_none_open().await;
-    ask_h1(&mut started.h1().await, "/").await;
 }
 
 #[tokio::test]
@@ -583,10 +559,11 @@ async fn a_core_is_finished_after_what_was_cut() {
             self.0.clone()
         }
         fn caller(_: &Self::Core, _: Peer) {}
-        async fn handle(core: Self::Core, _: Arc<()>, _: Request<Incoming>) -> Response<Pieces> {
+        async fn handle(core: Self::Core, _: Arc<()>, _: Request<Upload>) -> Response<Pieces> {
             let _dropped = Dropped(core);
             std::future::pending().await
         }
+        refusals!(Arc<AtomicUsize>, ());
         async fn finish(core: Self::Core) {
             // 2 requests were dropped before
             core.fetch_add(100 * core.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -615,10 +592,11 @@ async fn a_panic_in_the_handler_ends_one_connection_only() {
         type Caller = ();
         fn core(self: &Arc<Self>, _: usize) {}
         fn caller((): &(), _: Peer) {}
-        async fn handle((): (), _: Arc<()>, request: Request<Incoming>) -> Response<Pieces> {
+        async fn handle((): (), _: Arc<()>, request: Request<Upload>) -> Response<Pieces> {
             assert_ne!(request.uri().path(), "/panic");
             Response::new(Pieces::default())
         }
+        refusals!((), ());
     }
     let started = Started::serving(&Arc::new(Panics));
     let close = "HTTP/1.1\r\nhost: l\r\nconnection: close\r\n\r\n";
@@ -632,7 +610,10 @@ async fn a_panic_in_the_handler_ends_one_connection_only() {
 #[tokio::test]
 async fn an_idle_connection_costs_little() {
     let started = Started::new("", Limits::default());
-    let slot = Slot::take(&started.listening.shared).unwrap();
+    let local = std::net::Ipv4Addr::LOCALHOST.into();
+    let shared = started.listening.shared.load_full();
+    let slot = slots::Slot::take(&shared, local).unwrap();
+    let shaking = slots::Shaking::begin(&shared).unwrap();
     let socket = started.tcp().await.into_std().unwrap();
     let address = started.listening.address();
     let arrival = accept::Arrival {
@@ -640,9 +621,10 @@ async fn an_idle_connection_costs_little() {
         address,
         at: Instant::now(),
         slot,
+        shaking,
     };
     let (_quit, quitting) = watch::channel(false);
-    let shared = started.listening.shared.clone();
+    let shared = started.listening.shared.load_full();
     let served = connection::serve::<Paths>(shared, 0, arrival, quitting);
     let bytes = size_of_val(&served);
     assert!(bytes <= 5 << 10, "{bytes}");

@@ -7,38 +7,55 @@ use chartward_rules::decide::{Judge, Turn};
 use chartward_rules::fhir::interaction::Interaction;
 use chartward_rules::proof::{Entry, Raw, Released};
 use chartward_rules::record::{self, Call};
-use chartward_rules::refusal::{AnswerHead, No, Reason};
+use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
 
 use super::super::gate::{BrokenOff, Windows};
+use super::super::listen::UploadError;
 use super::super::upstream::{self, ReadBody};
+use super::renew::Renewal;
 use super::{Core, Exchange};
 use crate::base::clock::now;
 use crate::base::metrics::{Outcome, ServiceMetrics};
+
+/// What leaves at once, with the head where it is the first, and whether it is the last.
+pub(super) type Window = ((Option<AnswerHead>, Released), bool);
 
 /// The rest of an answer: what is still judged, and what is said when it ends.
 pub(super) struct Rest {
     pub(super) core: Arc<Core>,
     pub(super) judge: Judge,
     pub(super) upstream: ReadBody,
+    /// Decides anew after a reload.
+    pub(super) renewal: Option<Box<Renewal>>,
+    /// The call as it was decided anew, where that is a refusal.
+    pub(super) refused: Option<Arc<Call>>,
     pub(super) guard: Guard,
 }
 
 impl Rest {
-    /// The next window, released, and whether it is the last; `None` where nothing may be seen.
-    pub(super) async fn window(
-        &mut self,
-    ) -> Result<Option<((Option<AnswerHead>, Released), bool)>, No> {
+    /// The next window, released; `None` where nothing may be seen.
+    pub(super) async fn window(&mut self) -> Result<Option<Window>, No> {
+        let window = self.judged().await;
+        if window.is_err() {
+            self.upstream.distrust();
+        }
+        window
+    }
+
+    async fn judged(&mut self) -> Result<Option<Window>, No> {
         loop {
+            self.renew().await?;
             match self.judge.turn(now()) {
-                Turn::Feed => match self
-                    .upstream
-                    .next()
-                    .await
-                    .map_err(|fault| of_fault(&fault))?
-                {
-                    Some(chunk) => self.judge.push(Raw::new(chunk)).map_err(of_rows)?,
-                    None => self.judge.end().map_err(of_rows)?,
-                },
+                Turn::Feed => {
+                    let next = self.upstream.next().await;
+                    let chunk = next.map_err(|fault| of_fault(&fault))?;
+                    // the wait may have been long
+                    self.renew().await?;
+                    match chunk {
+                        Some(chunk) => self.judge.push(Raw::new(chunk)).map_err(of_rows)?,
+                        None => self.judge.end().map_err(of_rows)?,
+                    }
+                }
                 Turn::Held(mut held) => {
                     let unwritten = |_| No::new(Reason::JournalUnavailable);
                     let receipt = self
@@ -57,6 +74,21 @@ impl Rest {
                 Turn::Missing | Turn::Done(_) => return Ok(None),
             }
         }
+    }
+
+    /// Goes on under what is in force now, or not at all.
+    async fn renew(&mut self) -> Result<(), No> {
+        let Some(renewal) = &mut self.renewal else {
+            return Ok(());
+        };
+        if !renewal.is_due(&self.core) {
+            return Ok(());
+        }
+        let renewed = Box::pin(renewal.renew(&self.core, &mut self.judge));
+        renewed.await.map_err(|(no, call)| {
+            self.refused = Some(call);
+            no
+        })
     }
 
     /// The caller asked for the head alone, and has it.
@@ -91,6 +123,10 @@ impl Windows for Rest {
             }
             Err(no) => {
                 self.core.shared.metrics.refused(no.reason);
+                if let Some(call) = self.refused.take() {
+                    let refusal = Refusal::new(no, call);
+                    self.core.recorder.note(refusal.entry());
+                }
                 self.guard.end("broken", Outcome::Broken);
                 Err(BrokenOff)
             }
@@ -104,20 +140,25 @@ pub(super) struct Guard {
     call: Arc<Call>,
     began: Instant,
     service: Option<Arc<ServiceMetrics>>,
-    interaction: Option<Interaction>,
+    interaction: Option<Arc<Interaction>>,
+    /// What the caller was or is to be told.
+    pub(super) status: u16,
     pub(super) upstream: Option<u16>,
     pub(super) bytes: u64,
     pub(super) ended: bool,
 }
 
 impl Guard {
-    pub(super) fn new(exchange: &Exchange<'_>, call: &Arc<Call>) -> Self {
+    pub(super) fn new(exchange: &Exchange, call: &Arc<Call>) -> Self {
+        let services = &exchange.view.version.services;
+        let service = exchange.place.and_then(|place| services.get(place));
         Self {
             core: exchange.core.clone(),
             call: call.clone(),
             began: exchange.began,
-            service: exchange.service.map(|s| s.metrics.clone()),
+            service: service.map(|s| s.metrics.clone()),
             interaction: exchange.interaction.clone(),
+            status: 200,
             upstream: None,
             bytes: 0,
             ended: false,
@@ -133,10 +174,17 @@ impl Guard {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let closing = record::closing(&self.call, now(), word, 200, self.upstream, self.bytes);
+        let closing = record::closing(
+            &self.call,
+            now(),
+            word,
+            self.status,
+            self.upstream,
+            self.bytes,
+        );
         self.core.recorder.note(Entry::own(closing));
         if let Some(service) = &self.service {
-            service.count(self.interaction.as_ref(), outcome);
+            service.count(self.interaction.as_deref(), outcome);
         }
         self.core
             .shared
@@ -153,13 +201,23 @@ impl Drop for Guard {
 }
 
 pub(super) fn of_fault(fault: &upstream::Fault) -> No {
-    match fault {
-        upstream::Fault::Encoded => No::new(Reason::UpstreamInvalid).because("an encoded answer"),
-        upstream::Fault::Malformed(_) | upstream::Fault::NotFinal => {
-            No::new(Reason::UpstreamInvalid).because("malformed http")
+    let reason = match fault {
+        upstream::Fault::Overloaded => Reason::Overloaded,
+        upstream::Fault::Encoded | upstream::Fault::Malformed(_) | upstream::Fault::NotFinal => {
+            Reason::UpstreamInvalid
         }
-        fault if fault.is_timeout() => No::new(Reason::UpstreamTimeout),
-        _ => No::new(Reason::UpstreamUnavailable),
+        fault if fault.is_timeout() => Reason::UpstreamTimeout,
+        _ => Reason::UpstreamUnavailable,
+    };
+    No::new(reason).because(fault.detail())
+}
+
+pub(super) fn of_upload(error: UploadError) -> No {
+    match error {
+        UploadError::Long => No::new(Reason::TooLarge),
+        UploadError::NoRoom => No::new(Reason::Overloaded),
+        UploadError::Slow => No::new(Reason::NotUnderstood).because("the body took too long"),
+        UploadError::Broken => No::new(Reason::NotUnderstood).because("the body broke off"),
     }
 }
 

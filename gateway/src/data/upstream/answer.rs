@@ -5,20 +5,26 @@ use std::{future::poll_fn, pin::Pin, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderMap, Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, LOCATION},
 };
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Fault, pool::Lease};
+use super::{Fault, connections::Lease, pool::Place};
+
+/// The longest value of a header that is told.
+const VALUE_BYTES: usize = 2 << 10;
+/// The longest body that is read though nobody wants it.
+const UNWANTED_BYTES: usize = 64 << 10;
+/// How long that may take.
+const UNWANTED: Duration = Duration::from_secs(1);
 
 /// The head of an answer, and its body to be read.
 pub struct Answer {
     /// Never below 200.
     pub status: StatusCode,
-    /// As they came.
-    pub headers: HeaderMap,
+    headers: HeaderMap,
     /// What follows.
     pub body: ReadBody,
 }
@@ -28,6 +34,7 @@ impl Answer {
         response: Response<Incoming>,
         lease: Lease,
         silence: Duration,
+        deadline: Instant,
     ) -> Result<Self, Fault> {
         let (head, incoming) = response.into_parts();
         if head.status.is_informational() {
@@ -41,7 +48,11 @@ impl Answer {
         let mut body = ReadBody {
             incoming,
             lease: Some(lease),
+            ended: false,
+            distrusted: false,
+            place: None,
             silence,
+            deadline,
         };
         body.settle();
         Ok(Self {
@@ -55,34 +66,86 @@ impl Answer {
     pub fn is_json(&self) -> bool {
         is_json(&self.headers)
     }
+
+    /// Where what was created is, as the upstream says it.
+    pub fn location(&self) -> Option<&str> {
+        self.one(&LOCATION)
+    }
+
+    /// The version, as the upstream says it: `W/"1"`.
+    pub fn etag(&self) -> Option<&str> {
+        self.one(&ETAG)
+    }
+
+    /// When it last changed, as the upstream says it.
+    pub fn last_modified(&self) -> Option<&str> {
+        self.one(&LAST_MODIFIED)
+    }
+
+    /// Nobody wants the body: a short one is read to its end by a task of its own, so that what is
+    /// refused doesn't cost the connection, and the next caller can't tell by the time it takes to
+    /// open one.
+    pub fn discard(self) {
+        let mut body = self.body;
+        let length = body.announced();
+        if body.ended || length.is_some_and(|length| length > UNWANTED_BYTES as u64) {
+            return;
+        }
+        tokio::spawn(async move {
+            let mut left = UNWANTED_BYTES;
+            let until = Instant::now() + UNWANTED;
+            while let Ok(Ok(Some(piece))) = timeout_at(until, body.next()).await {
+                match left.checked_sub(piece.len()) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        });
+    }
+
+    /// A header that is there once, is not long, and is visible ASCII.
+    fn one(&self, name: &HeaderName) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let (Some(only), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        let text = only.to_str().ok()?;
+        (!text.is_empty() && text.len() <= VALUE_BYTES && !text.contains('\t')).then_some(text)
+    }
 }
 
-/// A body that is read a piece at a time. Its connection serves again once the end was read; it is
-/// closed where this is dropped before.
+/// A body that is read a piece at a time. When this is dropped its connection serves again, if the
+/// end was read and nobody distrusts it; else it is closed.
 pub struct ReadBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    ended: bool,
+    distrusted: bool,
+    place: Option<Place>,
     silence: Duration,
+    deadline: Instant,
 }
 
 impl ReadBody {
     /// The next piece, never empty; `None` at the end. Nothing for `limits.upstream_response` is a
-    /// fault, and so is an end before its time. After a fault there is nothing more to read.
+    /// fault, and so are an end before its time, and one that isn't there after
+    /// `limits.upstream_total`. After a fault there is nothing more to read.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
-            if self.lease.is_none() {
+            if self.ended {
                 return Ok(None);
             }
             let incoming = &mut self.incoming;
             let frame = poll_fn(|cx| Pin::new(&mut *incoming).poll_frame(cx));
-            let frame = match timeout(self.silence, frame).await {
+            let until = self.deadline.min(Instant::now() + self.silence);
+            let frame = match timeout_at(until, frame).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => {
-                    self.give_back();
+                    self.end();
                     return Ok(None);
                 }
                 Ok(Some(Err(error))) => return Err(Fault::of(error)),
-                Err(_) => return Err(Fault::Timeout),
+                Err(_) => return Err(Fault::late(self.deadline)),
             };
             self.settle();
             // trailers say nothing that is understood here
@@ -99,14 +162,35 @@ impl ReadBody {
         self.incoming.size_hint().exact()
     }
 
+    /// What was read isn't what was asked for: what this connection brings next may be the answer
+    /// to something else, too.
+    pub fn distrust(&mut self) {
+        self.distrusted = true;
+    }
+
+    /// Keeps the request's place until the end.
+    pub(super) fn hold(&mut self, place: Place) {
+        self.place = (!self.ended).then_some(place);
+    }
+
     fn settle(&mut self) {
         if self.incoming.is_end_stream() {
-            self.give_back();
+            self.end();
         }
     }
 
-    fn give_back(&mut self) {
-        if let Some(lease) = self.lease.take() {
+    fn end(&mut self) {
+        self.ended = true;
+        self.place = None;
+    }
+}
+
+impl Drop for ReadBody {
+    fn drop(&mut self) {
+        if self.ended
+            && !self.distrusted
+            && let Some(lease) = self.lease.take()
+        {
             lease.give_back();
         }
     }

@@ -1,6 +1,6 @@
 //! A new connection: TCP, TLS where it is asked for, HTTP/1.1 driven by a task of its own.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,33 +9,43 @@ use hyper::{
     rt::{Read, Write},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 
-use super::{Fault, Target};
+use super::{Fault, server::Server};
 
 /// The largest head of an answer, in bytes.
 const HEAD_BYTES: usize = 64 << 10;
 
 pub(super) type Sender = SendRequest<Full<Bytes>>;
 
-/// Connects within `limits.upstream_connect`.
-pub(super) async fn connect(target: &Target) -> Result<Sender, Fault> {
-    match timeout(target.connect, begin(target)).await {
-        Ok(Ok(sender)) => Ok(sender),
-        Ok(Err(error)) => Err(Fault::Connect(error)),
+/// Connects within `limits.upstream_connect`, and before the deadline.
+pub(super) async fn connect(
+    server: &Server,
+    within: Duration,
+    deadline: Instant,
+) -> Result<Sender, Fault> {
+    let until = deadline.min(Instant::now() + within);
+    match timeout_at(until, begin(server)).await {
+        Ok(connected) => connected,
         Err(_) => Err(Fault::ConnectTimeout),
     }
 }
 
-async fn begin(target: &Target) -> io::Result<Sender> {
-    let socket = TcpStream::connect((target.host.as_str(), target.port)).await?;
-    socket.set_nodelay(true)?;
-    match &target.tls {
+async fn begin(server: &Server) -> Result<Sender, Fault> {
+    let socket = TcpStream::connect((server.host.as_str(), server.port));
+    let socket = socket.await.map_err(Fault::Connect)?;
+    socket.set_nodelay(true).map_err(Fault::Connect)?;
+    match &server.tls {
         Some((connector, name)) => {
-            speak(TokioIo::new(connector.connect(name.clone(), socket).await?)).await
+            let stream = connector.connect(name.clone(), socket);
+            speak(TokioIo::new(stream.await.map_err(Fault::Tls)?)).await
         }
         None => speak(TokioIo::new(socket)).await,
     }
+    .map_err(Fault::Connect)
 }
 
 async fn speak(stream: impl Read + Write + Send + Unpin + 'static) -> io::Result<Sender> {

@@ -1,59 +1,67 @@
-//! The connections of one core to one upstream.
+//! The way of one core to a service's servers: a place in the line, one of the servers, once more
+//! on another where that is harmless.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use tokio::time::{Instant, sleep, timeout_at};
+use http::StatusCode;
+use prometheus::IntGauge;
+use tokio::time::Instant;
 
 use super::{
     Answer, Ask, Fault, Target,
-    connect::{Sender, connect},
+    connections::{Connections, Failed},
+    server::Server,
+    standing::Standing,
 };
-use crate::base::metrics::{Metrics, UpstreamOutcome};
+use crate::base::metrics::{Metrics, UpstreamMetrics, UpstreamOutcome};
 
-/// Connections to an upstream that wait for a request. Cloning gives the same pool.
+/// A core's connections to the servers of a service. Cloning gives the same pool.
 #[derive(Clone)]
 pub struct Pool(Arc<Inner>);
 
 struct Inner {
     target: Arc<Target>,
     metrics: Arc<Metrics>,
-    /// The longest idle first.
-    idle: Mutex<Vec<Resting>>,
-}
-
-struct Resting {
-    sender: Sender,
-    since: Instant,
+    figures: UpstreamMetrics,
+    /// By server.
+    servers: Vec<Connections>,
+    draws: AtomicU64,
 }
 
 impl Pool {
     /// An empty pool. Call it inside the runtime that will use it: it closes what is idle for too
     /// long, until the last clone is dropped.
     pub fn new(target: Arc<Target>, metrics: Arc<Metrics>) -> Self {
-        let pool = Self(Arc::new(Inner {
+        let servers = target.servers.iter();
+        let servers: Vec<_> = servers
+            .map(|server| Connections::new(server.clone(), target.times))
+            .collect();
+        Self(Arc::new(Inner {
+            figures: metrics.upstream_of(&target.name, servers.len()),
             target,
             metrics,
-            idle: Mutex::default(),
-        }));
-        tokio::spawn(sweep(Arc::downgrade(&pool.0), pool.0.target.idle / 4));
-        pool
+            servers,
+            draws: AtomicU64::new(RandomState::new().hash_one(0)),
+        }))
     }
 
     /// Asks, and waits for the head of the answer.
     ///
-    /// A connection that waited may be closed by the time it is used: then a request that never
-    /// left, or that is safe, is made once more on a new one. Dropping the future closes the
-    /// connection.
+    /// Waits for a place first, and fails where there is none in time. Where a server gives no
+    /// answer, the request is made once more, if nothing of it left or it is safe, and if the
+    /// budget of retries allows: on another server where there are several. A 503 of one of
+    /// several counts as no answer. Dropping the future closes the connection.
     pub async fn send(&self, ask: &Ask) -> Result<Answer, Fault> {
         let begun = Instant::now();
-        let sent = self.ask(ask).await;
+        let place = Place::take(&self.0).await?;
+        let sent = self.ask(ask, place, begun).await;
         let metrics = &self.0.metrics;
         metrics.upstream(match &sent {
             Ok(_) => UpstreamOutcome::Answered,
@@ -68,120 +76,209 @@ impl Pool {
     }
 
     /// Connections that wait for a request.
+    #[cfg(test)]
     pub fn idle(&self) -> usize {
-        self.0.idle().len()
+        self.0.servers.iter().map(Connections::idle).sum()
     }
 
-    async fn ask(&self, ask: &Ask) -> Result<Answer, Fault> {
-        let mut request = self.0.target.request(ask)?;
-        if let Some(sender) = self.rested().await {
-            match self.once(sender, request).await {
-                Ok(answer) => return Ok(answer),
-                Err(Failed {
-                    unsent: Some(back), ..
-                }) => request = back,
-                Err(Failed {
-                    fault: Fault::Closed(_),
-                    ..
-                }) if ask.is_safe() => {
-                    request = self.0.target.request(ask)?;
-                }
-                Err(failed) => return Err(failed.fault),
-            }
-        }
-        let sender = connect(&self.0.target).await?;
-        self.once(sender, request)
-            .await
-            .map_err(|failed| failed.fault)
+    #[cfg(test)]
+    pub(super) fn target(&self) -> &Arc<Target> {
+        &self.0.target
     }
 
-    async fn once(
-        &self,
-        mut sender: Sender,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Answer, Failed> {
-        let patience = self.0.target.response;
-        let sent = timeout_at(Instant::now() + patience, sender.try_send_request(request));
-        match sent.await {
-            Ok(Ok(response)) => self.answer(sender, response).map_err(Failed::from),
-            Ok(Err(mut failed)) => Err(Failed {
-                unsent: failed.take_message(),
-                fault: Fault::of(failed.into_error()),
-            }),
-            Err(_) => Err(Fault::Timeout.into()),
-        }
+    #[cfg(test)]
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
-    fn answer(&self, sender: Sender, response: Response<Incoming>) -> Result<Answer, Fault> {
-        let lease = Lease {
-            pool: self.0.clone(),
-            sender,
-        };
-        Answer::new(response, lease, self.0.target.response)
-    }
-
-    /// A connection that waits and isn't known to be closed, the last used first.
-    async fn rested(&self) -> Option<Sender> {
+    async fn ask(&self, ask: &Ask, mut place: Place, begun: Instant) -> Result<Answer, Fault> {
+        let target = &self.0.target;
+        let several = self.0.servers.len() > 1;
+        let deadline = begun + target.times.total;
+        // one more attempt, and not where the last one failed
+        let (mut again, mut avoid) = (true, None);
         loop {
-            let Resting { mut sender, since } = self.0.idle().pop()?;
-            // its task may still have the end of the last answer to note
-            if since.elapsed() < self.0.target.idle && sender.ready().await.is_ok() {
-                return Some(sender);
+            let at = self.pick(begun.duration_since(target.began), avoid);
+            let Some(connections) = self.0.servers.get(at) else {
+                return Err(Fault::NoServer);
+            };
+            if several {
+                place.at(at);
             }
+            let tried = connections.send(ask, deadline, &mut again).await;
+            self.note(&connections.server().standing, at, &tried);
+            match tried {
+                Ok(mut answer) => {
+                    let elsewhere = several && answer.status == StatusCode::SERVICE_UNAVAILABLE;
+                    if !(elsewhere && again && ask.is_safe() && self.may_retry()) {
+                        answer.body.hold(place);
+                        return Ok(answer);
+                    }
+                    answer.discard();
+                }
+                Err(Failed { fault, unsent }) => {
+                    let harmless = match fault {
+                        Fault::Closed(_) => unsent.is_some() || ask.is_safe(),
+                        // nothing left; but to try the same server at once would be in vain
+                        Fault::Connect(_) | Fault::Tls(_) | Fault::ConnectTimeout => several,
+                        _ => false,
+                    };
+                    if !(harmless && again && self.may_retry()) {
+                        return Err(fault);
+                    }
+                }
+            }
+            (again, avoid) = (false, several.then_some(at));
         }
     }
-}
 
-/// A failed attempt, with the request where none of it left.
-struct Failed {
-    fault: Fault,
-    unsent: Option<Request<Full<Bytes>>>,
-}
-
-impl From<Fault> for Failed {
-    fn from(fault: Fault) -> Self {
-        Self {
-            fault,
-            unsent: None,
+    fn may_retry(&self) -> bool {
+        let figures = &self.0.figures;
+        let may = self.0.target.budget.take();
+        if may {
+            figures.retries.inc();
+        } else {
+            figures.retries_refused.inc();
         }
+        may
     }
-}
 
-/// A connection in use. It waits for another request once this is given back, and is closed where
-/// it is dropped.
-pub(super) struct Lease {
-    pool: Arc<Inner>,
-    sender: Sender,
-}
-
-impl Lease {
-    /// The answer was read to its end.
-    pub fn give_back(self) {
-        if self.sender.is_closed() {
+    /// What an attempt says of its server.
+    fn note(&self, standing: &Standing, at: usize, tried: &Result<Answer, Failed>) {
+        let target = &self.0.target;
+        let failed = match tried {
+            Ok(answer) => {
+                answer.status.is_server_error() && answer.status != StatusCode::NOT_IMPLEMENTED
+            }
+            // that is the ask's fault
+            Err(Failed {
+                fault: Fault::Request(_),
+                ..
+            }) => return,
+            Err(_) => true,
+        };
+        if !failed {
+            target.budget.succeeded();
+        }
+        // the only one is never left alone, and needs no standing
+        if self.0.servers.len() == 1 {
             return;
         }
-        let mut idle = self.pool.idle();
-        if idle.len() < self.pool.target.most_idle {
-            idle.push(Resting {
-                sender: self.sender,
-                since: Instant::now(),
-            });
+        if !failed {
+            standing.succeeded();
+        } else if standing.failed(&target.ejection) && target.eject(at) {
+            self.0.figures.ejections.inc();
+            tracing::warn!(
+                service = &*target.name,
+                upstream = at,
+                "left an upstream alone for a while, for too many requests failed there"
+            );
+        }
+    }
+
+    /// The less busy of two servers that are drawn among those that are well; among those that
+    /// checks find up where none is; among all where none is.
+    fn pick(&self, now: Duration, avoid: Option<usize>) -> usize {
+        let servers = &self.0.target.servers;
+        if servers.len() == 1 {
+            return 0;
+        }
+        let well = |standing: &Standing| standing.is_usable(now);
+        let up = |standing: &Standing| !standing.is_down();
+        let any = |_: &Standing| true;
+        let classes: [&dyn Fn(&Standing) -> bool; 3] = [&well, &up, &any];
+        for class in classes {
+            let fits = || {
+                let numbered = servers.iter().enumerate();
+                numbered.filter(|(at, server)| Some(*at) != avoid && class(&server.standing))
+            };
+            let count = fits().count();
+            if count == 0 {
+                continue;
+            }
+            let draw = self.draw() as usize;
+            // the second is another than the first where there is another
+            let one = draw % count;
+            let other = (one + 1 + (draw >> 16) % count.saturating_sub(1).max(1)) % count;
+            let drawn = [one, other].into_iter().filter_map(|n| fits().nth(n));
+            let busy = |&(_, server): &(usize, &Arc<Server>)| server.standing.busy.load(Relaxed);
+            if let Some((at, _)) = drawn.min_by_key(busy) {
+                return at;
+            }
+        }
+        0
+    }
+
+    /// SplitMix64: even enough to draw lots.
+    fn draw(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut z = self.0.draws.fetch_add(STEP, Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// A request's place among those under way, until its answer was read to the end or dropped.
+pub(super) struct Place {
+    pool: Arc<Inner>,
+    /// Where it is, if there are several.
+    server: Option<usize>,
+}
+
+impl Place {
+    async fn take(pool: &Arc<Inner>) -> Result<Self, Fault> {
+        let (line, figures) = (&pool.target.line, &pool.figures);
+        if !line.try_enter() {
+            let _waiting = Raised::new(&figures.waiting);
+            if line.enter().await.is_err() {
+                figures.refused.inc();
+                return Err(Fault::Overloaded);
+            }
+        }
+        figures.in_flight.inc();
+        Ok(Self {
+            pool: pool.clone(),
+            server: None,
+        })
+    }
+
+    fn at(&mut self, server: usize) {
+        self.leave_server();
+        self.server = Some(server);
+        if let Some(server) = self.pool.target.servers.get(server) {
+            server.standing.busy.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn leave_server(&mut self) {
+        let left = self.server.take();
+        if let Some(server) = left.and_then(|at| self.pool.target.servers.get(at)) {
+            server.standing.busy.fetch_sub(1, Relaxed);
         }
     }
 }
 
-impl Inner {
-    fn idle(&self) -> MutexGuard<'_, Vec<Resting>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave_server();
+        self.pool.figures.in_flight.dec();
+        self.pool.target.line.leave();
     }
 }
 
-async fn sweep(pool: Weak<Inner>, every: Duration) {
-    loop {
-        sleep(every).await;
-        let Some(pool) = pool.upgrade() else { return };
-        let longest = pool.target.idle;
-        pool.idle()
-            .retain(|resting| resting.since.elapsed() < longest && !resting.sender.is_closed());
+/// A gauge that is one higher until this is dropped.
+struct Raised<'g>(&'g IntGauge);
+
+impl<'g> Raised<'g> {
+    fn new(gauge: &'g IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -1,54 +1,97 @@
-//! Where an upstream is, and what every request to it carries.
+//! What is behind a service: its servers, and what all cores share about them.
 
-use std::{sync::Arc, time::Duration};
-
-use bytes::Bytes;
-use chartward_rules::source::{Diagnostics, Source, Span};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Uri,
-    header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT,
-        HOST, TE, TRANSFER_ENCODING, UPGRADE,
-    },
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
 };
-use http_body_util::Full;
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+
+use chartward_rules::source::{Diagnostics, Source, Span, Spanned};
+use http::HeaderValue;
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::{Ask, Fault};
-use crate::{
-    base::config::{Limits, Secret, Service},
-    data::pem,
-};
+use super::{budget::Budget, line::Line, server::Server, standing::Standing, trust};
+use crate::base::config::{Ejection, HealthChecks, Limits, Load, Secret, Service, Url};
 
-/// Below the 5 s after which uvicorn, and with it HAPI's usual proxies, close.
-const IDLE: Duration = Duration::from_secs(4);
-/// Connections that a core keeps while it doesn't need them.
-const MOST_IDLE: usize = 64;
-
-const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json");
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
-const STRICT: HeaderValue = HeaderValue::from_static("handling=strict");
-const PREFER: HeaderName = HeaderName::from_static("prefer");
-
-/// An upstream as configured. One for a service, shared by the cores.
-#[derive(Clone)]
+/// The servers of a service as configured, and how they are. One for a service, shared by the
+/// cores.
 pub struct Target {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) tls: Option<(TlsConnector, ServerName<'static>)>,
-    authority: HeaderValue,
-    base: String,
-    authorization: Option<HeaderValue>,
-    pub(super) connect: Duration,
-    pub(super) response: Duration,
-    pub(super) idle: Duration,
-    pub(super) most_idle: usize,
+    pub(super) name: Box<str>,
+    /// At least one.
+    pub(super) servers: Vec<Arc<Server>>,
+    pub(super) times: Times,
+    pub(super) checks: Option<HealthChecks>,
+    pub(super) ejection: Ejection,
+    pub(super) line: Line,
+    pub(super) budget: Budget,
+    /// What standings count their times from.
+    pub(super) began: Instant,
+    /// Held while it is settled whether one more may be ejected.
+    ejecting: Mutex<()>,
+    /// Checks of its servers have begun.
+    pub(super) watched: AtomicBool,
+    origin: Origin,
+}
+
+/// What a target is made of: one of equal origin goes on, with its connections and what is known
+/// of its servers.
+#[derive(PartialEq)]
+struct Origin {
+    service: String,
+    servers: Vec<Url>,
+    name: Option<String>,
+    pins: Vec<[u8; 32]>,
+    /// What the named files hold: roots, the gateway's own certificate.
+    files: [Option<Vec<u8>>; 2],
+    key: Option<Secret>,
+    bearer: Option<Secret>,
+    times: Times,
+    checks: Option<HealthChecks>,
+    ejection: Ejection,
+    load: Load,
+}
+
+impl Origin {
+    fn of(service: &Service, times: Times) -> Self {
+        let upstream = &service.upstream;
+        let tls = &upstream.tls;
+        let (certificate, key) = match &tls.identity {
+            Some((certificate, key)) => (Some(certificate), Some(key.value.clone())),
+            None => (None, None),
+        };
+        let held = |path: Option<&Spanned<PathBuf>>| fs::read(&path?.value).ok();
+        Self {
+            service: service.name.value.clone(),
+            servers: upstream.servers.iter().map(|s| s.value.clone()).collect(),
+            name: tls.name.as_ref().map(|name| name.value.clone()),
+            pins: tls.pins.clone(),
+            files: [held(tls.ca.as_ref()), held(certificate)],
+            key,
+            bearer: service.bearer.clone(),
+            times,
+            checks: upstream.health.clone(),
+            ejection: upstream.ejection,
+            load: upstream.load,
+        }
+    }
+}
+
+/// How long, and how many connections rest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Times {
+    pub connect: Duration,
+    pub response: Duration,
+    pub total: Duration,
+    pub idle: Duration,
+    pub most_idle: usize,
 }
 
 impl Target {
-    /// Reads a service's upstream, with the roots it names.
+    /// Reads a service's servers, with the certificates it names.
     ///
     /// Fails with what is wrong, at its key.
     pub fn new(
@@ -64,123 +107,124 @@ impl Target {
         }
     }
 
-    /// The request as it goes out.
-    pub(super) fn request(&self, ask: &Ask) -> Result<Request<Full<Bytes>>, Fault> {
-        let mut path = String::with_capacity(self.base.len() + ask.path_and_query.len());
-        path.push_str(&self.base);
-        path.push_str(&ask.path_and_query);
-        if !path.starts_with('/') {
-            path.insert(0, '/');
-        }
-        let uri = Uri::try_from(path).map_err(|error| Fault::Request(error.into()))?;
-        let mut request = Request::new(Full::new(ask.body.clone()));
-        *request.method_mut() = ask.method.clone();
-        *request.uri_mut() = uri;
-        self.headers(ask, request.headers_mut());
-        Ok(request)
+    /// The one of `before` that is the same, else itself: what stays as it was keeps its
+    /// connections.
+    pub fn or_kept(self: Arc<Self>, before: &[Arc<Self>]) -> Arc<Self> {
+        let same = before.iter().find(|other| other.origin == self.origin);
+        same.cloned().unwrap_or(self)
     }
 
-    fn headers(&self, ask: &Ask, headers: &mut HeaderMap) {
-        headers.reserve(ask.headers.len() + 6);
-        for (name, value) in &ask.headers {
-            if !is_ours(name) {
-                headers.append(name, value.clone());
+    /// How many servers there are, and how many of them are up, as far as is known: neither found
+    /// down by checks nor left alone.
+    pub fn standing(&self) -> (usize, usize) {
+        let now = self.began.elapsed();
+        let up = |server: &&Arc<Server>| server.standing.is_usable(now);
+        (self.servers.len(), self.servers.iter().filter(up).count())
+    }
+
+    /// Leaves a server alone, unless more than half would be; whether it did.
+    pub(super) fn eject(&self, at: usize) -> bool {
+        let _held = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.began.elapsed();
+        let ejected = self.servers.iter();
+        let ejected = ejected.filter(|server| server.standing.is_ejected(now));
+        match self.servers.get(at) {
+            Some(server)
+                if !server.standing.is_ejected(now)
+                    && (ejected.count() + 1) * 2 <= self.servers.len() =>
+            {
+                server.standing.eject(now, &self.ejection);
+                true
             }
-        }
-        headers.insert(HOST, self.authority.clone());
-        headers.insert(ACCEPT, FHIR_JSON);
-        headers.insert(ACCEPT_ENCODING, IDENTITY);
-        if ask.search {
-            headers.insert(PREFER, STRICT);
-        }
-        if let Some(content_type) = ask.content_type {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        }
-        if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
+            _ => false,
         }
     }
-}
-
-/// Headers that frame a message, or that the gateway speaks for itself: no ask brings its own.
-fn is_ours(name: &HeaderName) -> bool {
-    const OURS: [HeaderName; 8] = [
-        AUTHORIZATION,
-        CONNECTION,
-        CONTENT_LENGTH,
-        CONTENT_TYPE,
-        EXPECT,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ];
-    OURS.contains(name)
 }
 
 fn read(service: &Service, limits: &Limits, say: &mut impl FnMut(Span, String)) -> Option<Target> {
-    let url = &service.upstream;
-    // the configuration keeps no span for the URL; the service's name stands for it
-    let span = service.name.span;
-    let tls = if url.is_https() {
-        let Ok(name) = ServerName::try_from(url.host().to_owned()) else {
-            say(
-                span,
-                "`upstream` has a host that no certificate can name".to_owned(),
-            );
-            return None;
-        };
-        Some((TlsConnector::from(client(service, say)?), name))
+    let upstream = &service.upstream;
+    let tls = if upstream.is_https() {
+        let client = trust::client(&upstream.tls, service.name.span, say);
+        Some((client?, name(&upstream.tls.name, say)?))
     } else {
         None
     };
-    let Ok(authority) = HeaderValue::try_from(url.authority()) else {
-        say(
-            span,
-            "`upstream` has a host that no header can hold".to_owned(),
-        );
-        return None;
+    let authorization = service.bearer.as_ref().and_then(bearer);
+    let servers = upstream.servers.iter();
+    let servers: Vec<_> = servers
+        .map(|url| server(url, &tls, &authorization, say))
+        .collect();
+    let times = Times {
+        connect: limits.upstream_connect,
+        response: limits.upstream_response,
+        total: limits.upstream_total,
+        idle: limits.upstream_idle,
+        most_idle: limits.upstream_idle_connections,
     };
     Some(Target {
+        name: service.name.value.as_str().into(),
+        servers: servers.into_iter().collect::<Option<_>>()?,
+        times,
+        checks: upstream.health.clone(),
+        ejection: upstream.ejection,
+        line: Line::new(&upstream.load),
+        budget: Budget::new(),
+        began: Instant::now(),
+        ejecting: Mutex::default(),
+        watched: AtomicBool::new(false),
+        origin: Origin::of(service, times),
+    })
+}
+
+type Name = Option<ServerName<'static>>;
+
+/// The configured name that certificates must have; `Some(None)`: each URL's host.
+fn name(name: &Option<Spanned<String>>, say: &mut impl FnMut(Span, String)) -> Option<Name> {
+    let Some(name) = name else {
+        return Some(None);
+    };
+    match ServerName::try_from(name.value.clone()) {
+        Ok(known) => Some(Some(known)),
+        Err(_) => {
+            let message = "`name` is nothing that a certificate can name";
+            say(name.span, message.to_owned());
+            None
+        }
+    }
+}
+
+fn server(
+    url: &Spanned<Url>,
+    tls: &Option<(Arc<ClientConfig>, Name)>,
+    authorization: &Option<HeaderValue>,
+    say: &mut impl FnMut(Span, String),
+) -> Option<Arc<Server>> {
+    let tls = match tls {
+        None => None,
+        Some((client, Some(name))) => Some((TlsConnector::from(client.clone()), name.clone())),
+        Some((client, None)) => match ServerName::try_from(url.host().to_owned()) {
+            Ok(name) => Some((TlsConnector::from(client.clone()), name)),
+            Err(_) => {
+                let message = "`upstream` has a host that no certificate can name";
+                say(url.span, message.to_owned());
+                return None;
+            }
+        },
+    };
+    let Ok(authority) = HeaderValue::try_from(url.authority()) else {
+        let message = "`upstream` has a host that no header can hold";
+        say(url.span, message.to_owned());
+        return None;
+    };
+    Some(Arc::new(Server {
         host: url.host().to_owned(),
         port: url.port(),
         tls,
         authority,
         base: url.path().to_owned(),
-        authorization: service.bearer.as_ref().and_then(bearer),
-        connect: limits.upstream_connect,
-        response: limits.upstream_response,
-        idle: IDLE,
-        most_idle: MOST_IDLE,
-    })
-}
-
-fn client(service: &Service, say: &mut impl FnMut(Span, String)) -> Option<Arc<ClientConfig>> {
-    let roots = match &service.upstream_ca {
-        Some(path) => pem::roots(path, "ca", say)?,
-        None => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                let message = "the platform has no trusted roots; name some in `upstream_tls`";
-                say(service.name.span, message.to_owned());
-                return None;
-            }
-            roots
-        }
-    };
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions();
-    match builder {
-        Ok(builder) => {
-            let mut client = builder.with_root_certificates(roots).with_no_client_auth();
-            client.alpn_protocols = vec![b"http/1.1".to_vec()];
-            Some(Arc::new(client))
-        }
-        Err(error) => {
-            say(service.name.span, format!("TLS can't be set up: {error}"));
-            None
-        }
-    }
+        authorization: authorization.clone(),
+        standing: Standing::default(),
+    }))
 }
 
 /// The configuration has seen to it that a header can hold it.

@@ -1,5 +1,9 @@
 //! The pool before a scripted upstream: what it sends, what it reuses, what it takes for a fault.
 
+mod balance;
+mod kept;
+mod trust;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -21,10 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::{
     base::metrics::Metrics,
-    data::{
-        testing::{Place, TLS},
-        tls,
-    },
+    data::testing::{Place, TLS},
 };
 
 const LONG: Duration = Duration::from_secs(10);
@@ -141,7 +142,7 @@ fn pool(url: &str, keys: &str, change: impl FnOnce(&mut Target)) -> Pool {
 fn pool_at(place: &Place, url: &str, keys: &str, change: impl FnOnce(&mut Target)) -> Pool {
     let config = place.config(TLS, &format!("upstream = \"{url}\"\n{keys}"));
     let target = Target::new(&config.source, &config.services[0], &config.limits).unwrap();
-    let mut target = Target::clone(&target);
+    let mut target = Arc::into_inner(target).unwrap();
     change(&mut target);
     Pool::new(Arc::new(target), Metrics::new(["ehr"]).unwrap())
 }
@@ -150,10 +151,7 @@ fn ask(method: Method) -> Ask {
     Ask {
         method,
         path_and_query: "/Patient/1".to_owned(),
-        content_type: None,
-        body: Bytes::new(),
-        headers: Vec::new(),
-        search: false,
+        ..Ask::default()
     }
 }
 
@@ -280,89 +278,115 @@ async fn what_is_sent_is_the_gateways_own() {
 }
 
 #[tokio::test]
-async fn a_safe_request_is_made_again_where_a_kept_connection_was_closed() {
-    // the upstream closes when the second request comes in
-    let script = Script::new(&[Act::Say(OK), Act::Last(""), Act::Say(OK)]).await;
+async fn a_write_says_what_it_rests_on_and_what_it_wants_back() {
+    let created = "HTTP/1.1 201 Created\r\nlocation: http://h/fhir/Patient/7/_history/1\r\n\
+                   etag: W/\"1\"\r\nlast-modified: Sun, 22 Nov 2026 10:00:00 GMT\r\n\
+                   content-length: 0\r\n\r\n";
+    let gone =
+        "HTTP/1.1 204 No Content\r\netag: W/\"2\"\r\netag: W/\"3\"\r\nlocation: \u{e9}\r\n\r\n";
+    let script = Script::new(&[
+        Act::Say(created),
+        Act::Say(OK),
+        Act::Say(OK),
+        Act::Say(gone),
+    ])
+    .await;
     let pool = script.pool();
-    get(&pool).await.unwrap();
-    assert_eq!(get(&pool).await.unwrap(), b"{}");
-    assert_eq!((script.connections(), script.requests().len()), (2, 3));
-
-    // an unsafe one may have had its effect
-    let script = Script::new(&[Act::Say(OK), Act::Last("")]).await;
-    let pool = script.pool();
-    get(&pool).await.unwrap();
-    let fault = pool.send(&ask(Method::POST)).await.err().unwrap();
-    assert!(matches!(fault, Fault::Closed(_)), "{fault}");
-    assert_eq!(script.requests().len(), 2);
-
-    // once, and not on a connection of its own
-    let script = Script::new(&[Act::Last("")]).await;
-    let pool = script.pool();
-    let fault = get(&pool).await.unwrap_err();
-    assert!(matches!(fault, Fault::Closed(_)), "{fault}");
-    assert_eq!(script.requests().len(), 1);
-}
-
-#[tokio::test]
-async fn a_connection_that_the_upstream_closed_is_not_used() {
-    let script = Script::new(&[Act::Last(OK), Act::Say(OK)]).await;
-    let pool = script.pool();
-    get(&pool).await.unwrap();
-    sleep(Duration::from_millis(100)).await;
-    // not even for a request that can't be made twice
-    whole(pool.send(&ask(Method::POST)).await.unwrap())
-        .await
-        .unwrap();
-    assert_eq!((script.connections(), script.requests().len()), (2, 2));
-}
-
-#[tokio::test]
-async fn a_connection_rests_no_longer_than_the_idle_time() {
-    let script = Script::new(&[Act::Say(OK), Act::Say(OK)]).await;
-    let url = format!("http://{}", script.address);
-    let pool = pool(&url, "", |target| target.idle = Duration::from_millis(200));
-    get(&pool).await.unwrap();
-    assert_eq!(pool.idle(), 1);
-    let gone = async {
-        while pool.idle() > 0 {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LONG, gone).await.unwrap();
-    get(&pool).await.unwrap();
-    assert_eq!(script.connections(), 2);
-}
-
-#[tokio::test]
-async fn no_more_rest_than_are_wanted() {
-    let script = Script::new(&[Act::Say(OK); 3]).await;
-    let url = format!("http://{}", script.address);
-    let pool = pool(&url, "", |target| target.most_idle = 1);
-    let three = tokio::join!(get(&pool), get(&pool), get(&pool));
-    assert!(three.0.is_ok() && three.1.is_ok() && three.2.is_ok());
-    assert_eq!((script.connections(), pool.idle()), (3, 1));
-}
-
-#[tokio::test]
-async fn an_answer_that_is_dropped_or_too_long_poisons_nothing() {
-    let half = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
-    let doubled = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nbad";
-    let script = Script::new(&[Act::Hang(half), Act::Say(doubled), Act::Say(OK)]).await;
-    let pool = script.pool();
-    let mut answer = pool.send(&ask(Method::GET)).await.unwrap();
-    assert_eq!(answer.body.announced(), Some(9));
-    assert_eq!(answer.body.next().await.unwrap().unwrap(), "half");
-    drop(answer);
-    assert_eq!(pool.idle(), 0);
-    assert_eq!(get(&pool).await.unwrap(), b"{}");
-    assert_eq!(get(&pool).await.unwrap(), b"{}");
-    assert_eq!(script.connections(), 3);
+    let fhir = Some("application/fhir+json");
+    let none_exist = Some(HeaderValue::from_static("identifier=a|b"));
+    let matches = Some(HeaderValue::from_static("W/\"1\""));
+    for (method, content_type, body, if_match, if_none_exist, wanted) in [
+        (
+            Method::POST,
+            fhir,
+            "{}",
+            None,
+            none_exist,
+            "201|{}|/7|W/\"1\"|GMT",
+        ),
+        (Method::PUT, fhir, "{}", matches.clone(), None, "200|{}|||"),
+        (
+            Method::PATCH,
+            Some("application/json-patch+json"),
+            "[]",
+            matches.clone(),
+            None,
+            "200|[]|||",
+        ),
+        // one header twice, and one that isn't text, count as none
+        (Method::DELETE, None, "", matches, None, "204||||"),
+    ] {
+        let ask = Ask {
+            content_type,
+            body: Bytes::from_static(body.as_bytes()),
+            representation: content_type == fhir,
+            search: method == Method::PUT,
+            if_match,
+            if_none_exist,
+            // what the ask says itself isn't said twice
+            headers: vec![
+                (header::IF_MATCH, HeaderValue::from_static("W/\"9\"")),
+                (
+                    HeaderName::from_static("prefer"),
+                    HeaderValue::from_static("return=minimal"),
+                ),
+            ],
+            ..ask(method)
+        };
+        let answer = pool.send(&ask).await.unwrap();
+        let last = |text: Option<&str>, at: char| {
+            text.map_or("", |t| &t[t.rfind(at).unwrap_or(0)..])
+                .to_owned()
+        };
+        let location = answer.location().map_or(String::new(), |l| {
+            l.replace("http://h/fhir/Patient", "")
+                .replace("/_history/1", "")
+        });
+        let modified = last(answer.last_modified(), 'G');
+        let etag = answer.etag().unwrap_or("").to_owned();
+        let said = format!(
+            "{}|{body}|{location}|{etag}|{modified}",
+            answer.status.as_u16()
+        );
+        assert_eq!(said, wanted);
+        whole(answer).await.unwrap();
+    }
+    assert_eq!((script.connections(), pool.idle()), (1, 1));
+    let told: Vec<_> = script
+        .requests()
+        .iter()
+        .map(|request| {
+            let mut lines: Vec<_> = request.split("\r\n").collect();
+            lines.retain(|line| {
+                [
+                    "POST", "PUT", "PATCH", "DELETE", "if-", "prefer", "content-",
+                ]
+                .iter()
+                .any(|start| line.starts_with(start))
+            });
+            lines.sort_unstable();
+            lines.join("\n")
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "POST /fhir/Patient/1 HTTP/1.1\ncontent-length: 2\n\
+             content-type: application/fhir+json\nif-none-exist: identifier=a|b\n\
+             prefer: return=representation",
+            "PUT /fhir/Patient/1 HTTP/1.1\ncontent-length: 2\n\
+             content-type: application/fhir+json\nif-match: W/\"1\"\n\
+             prefer: handling=strict, return=representation",
+            "PATCH /fhir/Patient/1 HTTP/1.1\ncontent-length: 2\n\
+             content-type: application/json-patch+json\nif-match: W/\"1\"",
+            "DELETE /fhir/Patient/1 HTTP/1.1\nif-match: W/\"1\"",
+        ]
+    );
 }
 
 #[tokio::test]
 async fn faults_are_told_apart() {
-    let small = |target: &mut Target| target.response = Duration::from_millis(150);
+    let small = |target: &mut Target| target.times.response = Duration::from_millis(150);
     for (act, wanted) in [
         (Act::Hang(""), "timeout"),
         (Act::Hang("HTTP/1.1 200 OK\r\n"), "timeout"),
@@ -399,7 +423,7 @@ async fn faults_are_told_apart() {
         ),
         (Act::Last(""), "closed"),
     ] {
-        let script = Script::new(&[act]).await;
+        let script = Script::new(&[act; 2]).await;
         let pool = pool(&format!("http://{}", script.address), "", small);
         let fault = get(&pool).await.unwrap_err();
         let found = match fault {
@@ -437,56 +461,10 @@ async fn no_connection_is_a_fault_of_its_own() {
     let url = format!("https://{}", silent.local_addr().unwrap());
     let keys = "upstream_tls = { ca = \"ca.pem\" }";
     let pool = pool(&url, keys, |target| {
-        target.connect = Duration::from_millis(150)
+        target.times.connect = Duration::from_millis(150)
     });
     let fault = get(&pool).await.unwrap_err();
     assert!(fault.is_timeout() && fault.is_unreachable(), "{fault}");
-}
-
-#[tokio::test]
-async fn the_name_and_the_root_of_an_https_upstream_are_verified() {
-    let place = Place::new();
-    let server = tls::server(&place.config(TLS, crate::data::testing::SERVICE)).unwrap();
-    for (host, ca, passes) in [
-        ("localhost", "ca.pem", true),
-        ("127.0.0.2", "ca.pem", false),
-        ("localhost", "other.pem", false),
-    ] {
-        let acceptor = TlsAcceptor::from(server.clone());
-        let script = Script::over(&[Act::Say(OK)], Some(acceptor)).await;
-        let url = format!("https://{host}:{}", script.address.port());
-        // the name in the certificate is what counts, not where it leads
-        let pool = pool_at(
-            &place,
-            &url,
-            &format!("upstream_tls = {{ ca = \"{ca}\" }}"),
-            |target| {
-                target.host = "127.0.0.1".to_owned();
-            },
-        );
-        let answered = get(&pool).await;
-        assert_eq!(answered.is_ok(), passes, "{host} {ca}: {answered:?}");
-        if !passes {
-            assert!(matches!(answered, Err(Fault::Connect(_))));
-            assert!(script.requests().is_empty());
-        }
-    }
-}
-
-#[test]
-fn wrong_roots_are_said_at_their_key() {
-    let place = Place::new();
-    std::fs::write(place.path().join("none.pem"), "nothing").unwrap();
-    let keys = "upstream = \"https://a.example\"\n[service.upstream_tls]\nca = \"none.pem\"";
-    let config = place.config(TLS, keys);
-    let wrong = Target::new(&config.source, &config.services[0], &config.limits)
-        .err()
-        .unwrap();
-    let said: Vec<_> = wrong.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        said,
-        ["c.toml:13:6: error: `ca` holds no certificate in PEM"]
-    );
 }
 
 #[test]

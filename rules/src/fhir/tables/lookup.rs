@@ -99,8 +99,11 @@ impl Tables {
         }
         let choices = structure.elements.iter().filter(|e| e.choice);
         choices
-            .filter(|e| key.starts_with(e.name))
-            .find_map(|e| Some((e, self.json_keys(e).find(|(k, _)| k == key)?.1)))
+            .filter_map(|e| Some((e, key.strip_prefix(e.name)?)))
+            .find_map(|(e, suffix)| {
+                let is = |t: &&ElementType| is_capitalised(self.type_name(**t), suffix);
+                Some((e, e.types.iter().find(is)?))
+            })
     }
 
     /// Every element at which a path of stems can end; several where it passes a choice, none where
@@ -156,6 +159,12 @@ impl Tables {
     fn type_of(&self, t: TypeId) -> Option<&Type> {
         self.types.get(t.index())
     }
+}
+
+/// Whether `suffix` is the type's name with a capital first letter, as choices are written.
+fn is_capitalised(name: &str, suffix: &str) -> bool {
+    let (mut name, mut suffix) = (name.chars(), suffix.chars());
+    name.next().map(|c| c.to_ascii_uppercase()) == suffix.next() && name.as_str() == suffix.as_str()
 }
 
 impl Structure {

@@ -1,0 +1,208 @@
+//! What deciding one request rests on: the caller's rights, the facts so far, and the words that
+//! the rooms of [`super`] decide in.
+//!
+//! In: program, service, subject, stance, facts. Out: a [`Right`] to an interaction with a type,
+//! data aside, or the refusal. **Never here:** a row.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::facts::{Facts, Question};
+use super::judge::Shape;
+use super::permit::Outbound;
+use super::row::{Bench, RowJudge};
+use super::stance::{Candidates, Stance};
+use super::{Sealer, Service};
+use crate::fhir::interaction::Interaction;
+use crate::fhir::tables::{SubjectRule, TypeId, r4};
+use crate::pack::{Can, Classes, Program};
+use crate::refusal::{No, Reason};
+use crate::smart::Reach;
+use crate::subject::Subject;
+
+/// A decided interaction: what is sent, and how its answer is judged.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) outbound: Outbound,
+    pub(super) shape: Shape,
+}
+
+/// A decision that isn't a refusal.
+#[derive(Debug)]
+pub(super) enum Decided {
+    Go(Box<Plan>),
+    /// These are to be learned first.
+    Ask(Vec<Question>),
+    /// Answered here with this body.
+    Here(Vec<u8>),
+}
+
+pub(super) type Decision = Result<Decided, No>;
+
+/// Seals page handles of an interaction.
+pub(super) type Seals<'a> = &'a dyn Fn(&Interaction) -> Sealer;
+
+/// One request's caller and what is known.
+pub(super) struct Desk<'a> {
+    pub(super) program: &'a Arc<Program>,
+    pub(super) service: &'a Service,
+    /// What refused entries of a batch are told by.
+    pub(super) request_id: &'a str,
+    subject: &'a Subject,
+    pub(super) stance: Arc<Stance>,
+    pub(super) facts: &'a Facts,
+    pub(super) seal: Seals<'a>,
+    /// Names of the grants that counted, for the record.
+    names: RefCell<Vec<Arc<str>>>,
+}
+
+/// Grants that count for an interaction with a type, data aside: there is one at least, and the
+/// scopes reach.
+#[derive(Debug, Clone)]
+pub(super) struct Right {
+    pub(super) candidates: Arc<Candidates>,
+    /// The launch patient, where scopes confine to him.
+    pub(super) patient: Option<Arc<str>>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(
+        program: &'a Arc<Program>,
+        service: &'a Service,
+        request_id: &'a str,
+        subject: &'a Subject,
+        stance: Arc<Stance>,
+        facts: &'a Facts,
+        seal: Seals<'a>,
+    ) -> Self {
+        Self {
+            program,
+            service,
+            request_id,
+            subject,
+            stance,
+            facts,
+            seal,
+            names: RefCell::default(),
+        }
+    }
+
+    /// Names of all grants that were looked at.
+    pub(super) fn into_names(self) -> Vec<Arc<str>> {
+        self.names.into_inner()
+    }
+
+    /// The right to do this with the type.
+    pub(super) fn right(&self, resource: TypeId, can: Can) -> Result<Right, No> {
+        self.right_of(resource, self.stance.candidates(resource, can))
+    }
+
+    /// The right that these candidates give.
+    pub(super) fn right_of(
+        &self,
+        resource: TypeId,
+        candidates: Option<&Arc<Candidates>>,
+    ) -> Result<Right, No> {
+        let Some(candidates) = candidates.cloned() else {
+            return Err(No::named(Reason::NotGranted, r4().name(resource)));
+        };
+        let out_of_scope = || No::new(Reason::InsufficientScope);
+        let patient = match candidates.reach {
+            Reach::None => return Err(out_of_scope()),
+            Reach::Whole => None,
+            Reach::Patient => match (&self.subject.patient, r4().subject(resource)) {
+                (None, _) => {
+                    return Err(out_of_scope().because("a `patient/` scope without a patient"));
+                }
+                (_, SubjectRule::NoPatient | SubjectRule::Undetermined) => {
+                    let why = "the type is in no patient's compartment";
+                    return Err(out_of_scope().because(why));
+                }
+                (Some(patient), _) => Some(patient.clone()),
+            },
+        };
+        self.note(&candidates);
+        Ok(Right {
+            candidates,
+            patient,
+        })
+    }
+
+    /// The read grants that bound what the caller may write (D17); `None` where no role of his
+    /// reads the type at all.
+    pub(super) fn sight(&self, resource: TypeId) -> Option<Right> {
+        let candidates = self.stance.reads_of_author(resource)?.clone();
+        self.note(&candidates);
+        let patient = match candidates.reach {
+            Reach::Patient => self.subject.patient.clone(),
+            _ => None,
+        };
+        Some(Right {
+            candidates,
+            patient,
+        })
+    }
+
+    fn note(&self, candidates: &Candidates) {
+        let mut names = self.names.borrow_mut();
+        let fresh = names.is_empty();
+        for (grant, _) in &candidates.grants {
+            if let Some(grant) = self.program.grants.get(*grant)
+                && (fresh || !names.contains(&grant.name))
+            {
+                names.push(grant.name.clone());
+            }
+        }
+    }
+
+    /// What judging rows under this right needs.
+    pub(super) fn bench(&self, right: &Right) -> Bench {
+        Bench {
+            program: self.program.clone(),
+            stance: self.stance.clone(),
+            can: right.candidates.can,
+            patient: right.patient.clone(),
+            also: Classes::default(),
+            nest: 0,
+        }
+    }
+
+    /// How many rows a page has upstream.
+    pub(super) fn count(&self, asked: Option<u32>) -> String {
+        let count = asked.unwrap_or(self.service.page_default);
+        count.clamp(1, self.service.page_max).to_string()
+    }
+
+    /// A judge of rows under this right.
+    pub(super) fn rows(&self, right: &Right) -> RowJudge {
+        RowJudge::new(self.bench(right), right.candidates.clone(), Vec::new())
+    }
+
+    /// Whether the union of all grants, data aside, hides nothing of the type.
+    pub(super) fn is_whole(&self, right: &Right) -> bool {
+        let candidates = &right.candidates;
+        let likely = self
+            .stance
+            .sighted(self.program, candidates, candidates.likely);
+        likely.view.whole
+    }
+
+    /// D11: nothing of the type can be withheld: grants without conditions that hold every class
+    /// together show it whole, and no scope confines it.
+    pub(super) fn is_complete(&self, right: &Right) -> bool {
+        let program = self.program;
+        let candidates = &right.candidates;
+        let mut every = Classes::default();
+        (0..program.classes.len()).for_each(|class| every.add(class));
+        let mut free = 0u128;
+        for (bit, at) in candidates.grants.iter().enumerate() {
+            let granted = program.granted(*at);
+            let unconditioned = granted.is_some_and(|g| g.conditions.is_empty());
+            let is_free = unconditioned && program.classes_of(*at).holds(every);
+            free |= u128::from(is_free) << bit;
+        }
+        candidates.reach == Reach::Whole
+            && free != 0
+            && self.stance.sighted(program, candidates, free).view.whole
+    }
+}
