@@ -5,10 +5,12 @@
 //! a decision about who may see what.
 
 pub(crate) mod compile;
+pub(crate) mod form;
 pub(crate) mod probe;
 pub(crate) mod row;
 pub(crate) mod rule;
 pub(crate) mod scan;
+pub(crate) mod sink;
 pub mod view;
 
 /// Why bytes can't be judged. No part of the answer they belong to may leave.
