@@ -23,6 +23,11 @@ pub struct Fault {
     pub at: usize,
 }
 
+impl Fault {
+    /// The `what` of a row that is larger than the service's `row_max`.
+    pub const ROW_TOO_LARGE: &str = "row too large";
+}
+
 /// Why a scan stopped before the end of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {

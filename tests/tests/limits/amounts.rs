@@ -91,6 +91,74 @@ fn a_body_over_its_limit_is_refused_announced_or_not() {
 }
 
 #[test]
+fn a_bundle_over_its_limit_is_refused() {
+    if !need("binary") {
+        return;
+    }
+    let stage = Stage::new("body_bytes = \"1KiB\"\nbundle_bytes = \"2KiB\"");
+    let client = stage.gateway.client();
+    let bundle = |pad: usize| {
+        let text = format!(
+            r#"{{"resourceType":"Bundle","type":"batch","entry":[]{}}}"#,
+            " ".repeat(pad)
+        );
+        let post = Request::new("POST", "/fhir").bearer(&stage.token);
+        client.send(post.body("application/fhir+json", text.as_bytes()))
+    };
+    assert_ne!(bundle(1500).status, 413);
+    let answer = bundle(2500);
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (413, "too-large")
+    );
+    assert_eq!(stage.exceeded("bundle_bytes"), 1);
+    assert_eq!(stage.exceeded("body_bytes"), 0);
+    stage.serves();
+}
+
+#[test]
+fn a_row_over_its_limit_is_no_answer_in_one_piece_or_several() {
+    if !need("binary") {
+        return;
+    }
+    let note = "n".repeat(3000);
+    let row = format!(r#"{{"resourceType":"Patient","id":"p1","name":[{{"text":"{note}"}}]}}"#);
+    let set =
+        format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{row}}}]}}"#);
+    let stage = Stage::before("row_bytes = \"2KiB\"", move |seen| {
+        let body = if seen.target.contains('?') {
+            &set
+        } else {
+            &row
+        };
+        match seen.target.contains("p2") {
+            true => Script::chunks(200, &[&body.as_bytes()[..1500], &body.as_bytes()[1500..]]),
+            false => Script::json(200, body),
+        }
+    });
+    for (n, target) in [
+        "Patient/p1",
+        "Patient/p2",
+        "Patient?_id=p1",
+        "Patient?_id=p2",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let answer = stage
+            .gateway
+            .client()
+            .get(&format!("/fhir/{target}"), &stage.token);
+        assert_eq!(
+            (answer.status, answer.reason().as_str()),
+            (502, "upstream-invalid"),
+            "{target}"
+        );
+        assert_eq!(stage.exceeded("row_bytes"), n as u64 + 1, "{target}");
+    }
+}
+
+#[test]
 fn nothing_is_decompressed() {
     if !need("binary") {
         return;

@@ -212,11 +212,13 @@ pub enum Limit {
     HeaderBytes,
     UrlBytes,
     BodyBytes,
+    BundleBytes,
+    RowBytes,
 }
 
 impl Limit {
     /// Every one, in the order of the enum.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::Handshake, "handshake"),
         (Self::Headers, "headers"),
         (Self::Body, "body"),
@@ -234,5 +236,7 @@ impl Limit {
         (Self::HeaderBytes, "header_bytes"),
         (Self::UrlBytes, "url_bytes"),
         (Self::BodyBytes, "body_bytes"),
+        (Self::BundleBytes, "bundle_bytes"),
+        (Self::RowBytes, "row_bytes"),
     ];
 }

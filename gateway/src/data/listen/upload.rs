@@ -62,16 +62,16 @@ impl Upload {
         }
     }
 
-    /// All of it, if it isn't longer than `most`. It takes its room as it comes, not as it is
+    /// All of it, if it isn't longer than `most`, which is `limit`. It takes its room as it comes, not as it is
     /// announced, and fails rather than wait for room.
-    pub async fn gather(mut self, most: usize) -> Result<Gathered, UploadError> {
+    pub async fn gather(mut self, most: usize, limit: Limit) -> Result<Gathered, UploadError> {
         let mut room = Room {
             shared: self.shared.clone(),
             taken: 0,
         };
         let shared = self.shared.clone();
         let long = || {
-            shared.metrics.exceeded(Limit::BodyBytes);
+            shared.metrics.exceeded(limit);
             Err(UploadError::Long)
         };
         if self.body.size_hint().lower() > most as u64 {

@@ -16,6 +16,7 @@ use super::super::listen::Upload;
 use super::rest::of_upload;
 use super::{Entered, Exchange, Refused, Service};
 use crate::base::clock::now;
+use crate::base::config::Limit;
 
 impl Exchange {
     pub(super) async fn enter(
@@ -55,10 +56,9 @@ impl Exchange {
         let method = head.method.as_str();
         let takes = Interaction::takes(method, below);
         let limits = &view.version.limits;
-        let most = match takes {
-            Takes::Nothing => 0,
-            Takes::Form | Takes::Resource(..) => limits.body_bytes,
-            Takes::Bundle => limits.bundle_bytes,
+        let (most, limit) = match takes {
+            Takes::Bundle => (limits.bundle_bytes, Limit::BundleBytes),
+            _ => (limits.body_bytes, Limit::BodyBytes),
         };
         match takes {
             Takes::Nothing => {}
@@ -73,7 +73,7 @@ impl Exchange {
         let gathered = match takes {
             Takes::Nothing => {
                 let none = head_stage::bodiless(&head, &body)
-                    && (body.is_end_stream() || body.gather(0).await.is_ok());
+                    && (body.is_end_stream() || body.gather(0, Limit::BodyBytes).await.is_ok());
                 if !none {
                     // what the head alone says comes first: an operation isn't for want of a body
                     let head = understand(Asked::new(method, below, query));
@@ -83,7 +83,9 @@ impl Exchange {
             }
             _ => {
                 or_refuse!(head_stage::not_encoded(&head));
-                Some(or_refuse!(body.gather(most).await.map_err(of_upload)))
+                Some(or_refuse!(
+                    body.gather(most, limit).await.map_err(of_upload)
+                ))
             }
         };
         let body = gathered.as_deref();

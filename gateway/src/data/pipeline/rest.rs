@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use chartward_rules::decide::{Judge, Turn};
 use chartward_rules::fhir::interaction::Interaction;
+use chartward_rules::mask::Fault;
 use chartward_rules::proof::{Entry, Raw, Released};
 use chartward_rules::record::{self, Call};
 use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
@@ -15,6 +16,7 @@ use super::super::upstream::{self, ReadBody};
 use super::renew::Renewal;
 use super::{Core, Exchange};
 use crate::base::clock::now;
+use crate::base::config::Limit;
 use crate::base::metrics::{Outcome, ServiceMetrics};
 
 /// What leaves at once, with the head where it is the first, and whether it is the last.
@@ -42,6 +44,13 @@ impl Rest {
         window
     }
 
+    fn of_rows(&self, fault: Fault) -> No {
+        if fault.what == Fault::ROW_TOO_LARGE {
+            self.core.shared.metrics.exceeded(Limit::RowBytes);
+        }
+        No::new(Reason::UpstreamInvalid).because(fault.what)
+    }
+
     async fn judged(&mut self) -> Result<Option<Window>, No> {
         loop {
             self.renew().await?;
@@ -52,8 +61,11 @@ impl Rest {
                     // the wait may have been long
                     self.renew().await?;
                     match chunk {
-                        Some(chunk) => self.judge.push(Raw::new(chunk)).map_err(of_rows)?,
-                        None => self.judge.end().map_err(of_rows)?,
+                        Some(chunk) => self
+                            .judge
+                            .push(Raw::new(chunk))
+                            .map_err(|f| self.of_rows(f))?,
+                        None => self.judge.end().map_err(|f| self.of_rows(f))?,
                     }
                 }
                 Turn::Held(mut held) => {
@@ -220,8 +232,4 @@ pub(super) fn of_upload(error: UploadError) -> No {
         UploadError::Trailers => No::new(Reason::NotUnderstood).because("trailers after the body"),
         UploadError::Broken => No::new(Reason::NotUnderstood).because("the body broke off"),
     }
-}
-
-fn of_rows(fault: chartward_rules::mask::Fault) -> No {
-    No::new(Reason::UpstreamInvalid).because(fault.what)
 }

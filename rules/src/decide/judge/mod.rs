@@ -188,7 +188,7 @@ impl Judge {
         let pending = self.shape.push(chunk.into_inner(), &mut self.sink)?;
         if pending > self.row_max {
             return Err(Fault {
-                what: "row too large",
+                what: Fault::ROW_TOO_LARGE,
                 at: 0,
             });
         }
