@@ -54,6 +54,9 @@ impl Exchange {
         // the body: not read where the head alone decides
         let method = head.method.as_str();
         let takes = Interaction::takes(method, below);
+        if takes != Takes::Form && !matches!(method, "GET" | "HEAD" | "OPTIONS") {
+            or_refuse!(head_stage::unconditioned(&head));
+        }
         let limits = &view.version.limits;
         let most = match takes {
             Takes::Nothing => 0,
