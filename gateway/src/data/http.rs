@@ -33,6 +33,17 @@ const OVERRIDES: [&str; 5] = [
     "x-rewrite-url",
 ];
 
+/// Headers that change what a write does, and aren't understood: conditions (RFC 9110 section 13),
+/// a part of a whole (section 14.5), a Provenance to be made beside it (D22).
+const NOT_OF_WRITES: [HeaderName; 6] = [
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::IF_RANGE,
+    header::CONTENT_RANGE,
+    HeaderName::from_static("x-provenance"),
+];
+
 /// Makes request ids: a random part for the core, and a count.
 #[derive(Debug)]
 pub struct Ids {
@@ -241,6 +252,18 @@ fn expects_to_continue(head: &Parts) -> bool {
         (values.next(), values.next()),
         (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue")
     )
+}
+
+/// Refuses what a write would be made to hang on, or mean, by headers that don't count here: to
+/// leave one out could do what its sender ruled out.
+pub fn unconditioned(head: &Parts) -> Result<(), No> {
+    let named = NOT_OF_WRITES
+        .into_iter()
+        .find(|n| head.headers.contains_key(n));
+    match named {
+        Some(name) => Err(No::named(Reason::NotSupported, name.as_str())),
+        None => Ok(()),
+    }
 }
 
 /// A body where none belongs: such a one another reader of the same bytes could see differently.

@@ -299,6 +299,7 @@ impl Exchange {
         let unwritten = || Refused {
             no: No::new(Reason::JournalUnavailable),
             call: call.clone(),
+            sent: false,
         };
         let entry = answer.entry(now());
         let receipt = self
@@ -329,6 +330,7 @@ impl Exchange {
         let refuse = |no| Refused {
             no,
             call: call.clone(),
+            sent: false,
         };
         let unwritten = || refuse(No::new(Reason::JournalUnavailable));
         let attempt = permit.attempt(now());
@@ -369,8 +371,13 @@ impl Exchange {
         let answer = match pool.send(&ask).await {
             Ok(answer) => answer,
             Err(fault) => {
-                guard.disarm();
-                return Err(refuse(of_fault(&fault)));
+                let no = of_fault(&fault);
+                if fault.is_unsent() {
+                    guard.disarm();
+                    return Err(refuse(no));
+                }
+                guard.refused(no.reason.status());
+                return Err(refuse(no).sent());
             }
         };
         let status = answer.status.as_u16();
@@ -383,9 +390,9 @@ impl Exchange {
             last_modified: answer.last_modified(),
         };
         if let Err(no) = judge.head(head) {
-            guard.disarm();
+            guard.refused(no.reason.status());
             answer.discard();
-            return Err(refuse(no));
+            return Err(refuse(no).sent());
         }
         if let Some(length) = answer.body.announced() {
             judge.announced(length);
@@ -429,9 +436,10 @@ impl Exchange {
                 Err(refuse(No::new(Reason::NotFound).because("not visible")))
             }
             Err(no) => {
-                rest.guard.disarm();
+                rest.guard.refused(no.reason.status());
                 let call = rest.refused.take().unwrap_or(call);
-                Err(Refused { no, call })
+                let sent = true;
+                Err(Refused { no, call, sent })
             }
         }
     }

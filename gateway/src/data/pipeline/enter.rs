@@ -55,6 +55,9 @@ impl Exchange {
         // the body: not read where the head alone decides
         let method = head.method.as_str();
         let takes = Interaction::takes(method, below);
+        if takes != Takes::Form && !matches!(method, "GET" | "HEAD" | "OPTIONS") {
+            or_refuse!(head_stage::unconditioned(&head));
+        }
         let limits = &view.version.limits;
         let (most, limit) = match takes {
             Takes::Bundle => (limits.bundle_bytes, Limit::BundleBytes),

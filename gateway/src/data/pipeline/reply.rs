@@ -17,6 +17,8 @@ use crate::base::metrics::Outcome;
 pub(super) struct Refused {
     pub(super) no: No,
     pub(super) call: Arc<Call>,
+    /// It was sent, and may have been done.
+    pub(super) sent: bool,
 }
 
 impl Refused {
@@ -24,7 +26,13 @@ impl Refused {
         Self {
             no,
             call: Arc::from(*call),
+            sent: false,
         }
+    }
+
+    /// The same of a request that was sent.
+    pub(super) fn sent(self) -> Self {
+        Self { sent: true, ..self }
     }
 }
 
@@ -39,7 +47,7 @@ pub(super) struct Answer {
 
 impl Exchange {
     pub(super) async fn refuse(&self, refused: Refused) -> Response<Body> {
-        let Refused { no, call } = refused;
+        let Refused { no, call, sent } = refused;
         let shared = &self.core.shared;
         let reason = no.reason;
         let refusal = Refusal::new(no, call.clone());
@@ -53,7 +61,11 @@ impl Exchange {
             Reason::JournalUnavailable
         });
         self.finished(Outcome::Refused);
-        let (head, released) = recorded.unwrap_or_else(|| Refusal::unrecorded(call.clone()));
+        let (mut head, released) = recorded.unwrap_or_else(|| Refusal::unrecorded(call.clone()));
+        if sent && self.interaction.as_ref().is_some_and(|i| i.is_unsafe()) {
+            // nobody is asked to do again what may be done
+            head.headers.retain(|(name, _)| *name != "retry-after");
+        }
         if reason == Reason::NotFound {
             wait_for_tick(self.began, self.view.version.quantum).await;
         }

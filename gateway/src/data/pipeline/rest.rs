@@ -182,10 +182,35 @@ impl Guard {
         self.ended = true;
     }
 
+    /// What was sent may have changed something, and its caller is refused with this status: the
+    /// record says what is known of it.
+    pub(super) fn refused(&mut self, status: u16) {
+        let is_unsafe = self.interaction.as_ref().is_some_and(|i| i.is_unsafe());
+        if !std::mem::replace(&mut self.ended, true) && is_unsafe {
+            self.status = status;
+            self.close(match self.upstream {
+                Some(400..=499) => "rejected",
+                _ => "unknown",
+            });
+        }
+    }
+
     fn end(&mut self, word: &str, outcome: Outcome) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        self.close(word);
+        if let Some(service) = &self.service {
+            service.count(self.interaction.as_deref(), outcome);
+        }
+        self.core
+            .shared
+            .metrics
+            .request_seconds
+            .observe(self.began.elapsed().as_secs_f64());
+    }
+
+    fn close(&self, word: &str) {
         let closing = record::closing(
             &self.call,
             now(),
@@ -195,14 +220,6 @@ impl Guard {
             self.bytes,
         );
         self.core.recorder.note(Entry::own(closing));
-        if let Some(service) = &self.service {
-            service.count(self.interaction.as_deref(), outcome);
-        }
-        self.core
-            .shared
-            .metrics
-            .request_seconds
-            .observe(self.began.elapsed().as_secs_f64());
     }
 }
 

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use super::{Permit, Service};
 use crate::mask::Fault;
 use crate::proof::{Entry, Raw, Receipt, Released, Ticket, WrongReceipt};
-use crate::record::{self, Call, Row, Time};
+use crate::record::{self, Call, Disclosed, Row, Time};
 use crate::refusal::{AnswerHead, No, Reason};
 pub(super) use batch::{Slot, refused};
 pub(super) use page::Page;
@@ -239,11 +239,14 @@ impl Judge {
         let json = record::disclosure(
             &self.shared,
             now,
-            head.status,
-            &rows,
-            withheld,
-            bytes.len(),
-            self.parts,
+            &Disclosed {
+                status: head.status,
+                rows: &rows,
+                withheld,
+                bytes: bytes.len(),
+                part: self.parts,
+                written: self.shape.written(),
+            },
         );
         Held {
             bytes,
