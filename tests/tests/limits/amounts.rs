@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::TcpStream;
 
 use chartward_tests::raw::End;
-use chartward_tests::{Request, need};
+use chartward_tests::{Request, Script, h2, need};
 
 use super::*;
 
@@ -156,6 +156,39 @@ fn a_row_over_its_limit_is_no_answer_in_one_piece_or_several() {
         );
         assert_eq!(stage.exceeded("row_bytes"), n as u64 + 1, "{target}");
     }
+}
+
+#[test]
+fn a_stream_beyond_those_that_a_connection_may_have_is_refused() {
+    if !need("binary") {
+        return;
+    }
+    let stage = Stage::before("h2_streams = 2", |_| {
+        Script::new()
+            .wait(Duration::from_millis(500))
+            .then(Script::json(200, PATIENT))
+    });
+    let mut frames = h2::Frames::open(stage.gateway.raw_h2());
+    let token = format!("Bearer {}", stage.token);
+    let host = stage.gateway.address().to_string();
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", &host),
+        (":path", "/fhir/Patient/p1"),
+        ("authorization", &token),
+    ];
+    let head = h2::block(&fields);
+    for stream in [1, 3, 5] {
+        let flags = h2::END_HEADERS | h2::END_STREAM;
+        frames.send(&h2::frame(h2::kind::HEADERS, flags, stream, &head));
+    }
+    assert!(frames.wait(&[1, 3, 5], Duration::from_secs(5)));
+    // REFUSED_STREAM: it may be asked again
+    assert_eq!(frames.streams[&5].reset, Some(7));
+    assert_eq!([1, 3].map(|id| frames.streams[&id].status), [Some(200); 2]);
+    assert!(stage.exceeded("h2_streams") >= 1);
+    stage.serves();
 }
 
 #[test]

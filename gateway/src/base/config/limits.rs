@@ -190,8 +190,7 @@ impl Limits {
     }
 }
 
-/// What of [`Limits`] is counted when it bites. `h2_streams` is not among them: callers are told
-/// it, and HTTP/2 itself refuses what is over it.
+/// What of [`Limits`] is counted when it bites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is the key of its name
 pub enum Limit {
@@ -206,6 +205,7 @@ pub enum Limit {
     Handshakes,
     Requests,
     BufferedBytes,
+    H2Streams,
     H2Resets,
     H2Frames,
     HeaderCount,
@@ -218,7 +218,7 @@ pub enum Limit {
 
 impl Limit {
     /// Every one, in the order of the enum.
-    pub const ALL: [(Self, &'static str); 19] = [
+    pub const ALL: [(Self, &'static str); 20] = [
         (Self::Handshake, "handshake"),
         (Self::Headers, "headers"),
         (Self::Body, "body"),
@@ -230,6 +230,7 @@ impl Limit {
         (Self::Handshakes, "handshakes"),
         (Self::Requests, "requests"),
         (Self::BufferedBytes, "buffered_bytes"),
+        (Self::H2Streams, "h2_streams"),
         (Self::H2Resets, "h2_resets"),
         (Self::H2Frames, "h2_frames"),
         (Self::HeaderCount, "header_count"),

@@ -45,6 +45,10 @@ impl<H: Handler> Service<Request<Incoming>> for Calls<H> {
         let (core, caller) = (self.core.clone(), self.caller.clone());
         let (head, body) = request.into_parts();
         let http1 = head.version < Version::HTTP_2;
+        if !http1 && open.among() >= self.shared.limits.h2_streams {
+            // the protocol's own implementation refuses the next one, unseen
+            self.shared.metrics.exceeded(Limit::H2Streams);
+        }
         // behind chunks nothing is looked at (see `heads`)
         let chunked = http1 && head.headers.contains_key(TRANSFER_ENCODING);
         let Some(busy) = Busy::begin(&self.shared) else {
