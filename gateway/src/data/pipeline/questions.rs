@@ -2,6 +2,9 @@
 //!
 //! An inquiry goes upstream as a `GET` of its own; its answer becomes facts, never a body.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use bytes::{Bytes, BytesMut};
 use chartward_rules::decide::{Asked, Facts, Question};
 use chartward_rules::proof::Raw;
@@ -11,15 +14,31 @@ use tokio::task::JoinSet;
 
 use super::super::upstream::{Ask, Pool};
 use super::Exchange;
-use super::rest::of_fault;
+use super::rest::{Guard, of_fault};
 use crate::base::clock::now;
 
 /// Questions of one request that are asked at once.
 const AT_ONCE: usize = 8;
 
 impl Exchange {
-    /// Asks, after the opening record where this is the first round (D26).
+    /// Asks, after the opening record where this is the first round (D26). A caller who leaves
+    /// meanwhile is recorded as one.
     pub(super) async fn ask(
+        &self,
+        place: usize,
+        first: bool,
+        asked: &Asked,
+        passing: &[(HeaderName, HeaderValue)],
+        facts: &mut Facts,
+    ) -> Result<(), No> {
+        let mut guard = Guard::new(self, &Arc::new(asked.call().clone()));
+        let learned = self.learn_all(place, first, asked, passing, facts).await;
+        guard.disarm();
+        self.counted.store(false, Ordering::Relaxed);
+        learned
+    }
+
+    async fn learn_all(
         &self,
         place: usize,
         first: bool,

@@ -1,0 +1,121 @@
+//! What is bounded stays bounded when callers leave, and is given back.
+
+use chartward_tests::need;
+
+use super::*;
+
+fn is_shed(stage: &Stage) -> bool {
+    let request = Request::get("/fhir/Patient/a").bearer(&stage.token("editor"));
+    let answer = stage.gateway.client().send(request);
+    match answer.status {
+        200 => false,
+        503 => {
+            assert_eq!(answer.reason(), "overloaded");
+            assert!(!answer.header("retry-after").is_empty());
+            assert!(!answer.header("x-request-id").is_empty());
+            true
+        }
+        status => panic!("{status}: {}", answer.text()),
+    }
+}
+
+#[test]
+fn a_write_whose_caller_left_keeps_its_place_and_a_read_gives_it_back() {
+    if !need("binary") {
+        return;
+    }
+    let stage = Stage::new("[limits]\nrequests = 2");
+    let mut callers = Vec::new();
+    for id in ["written1", "written2"] {
+        let mut raw = stage.gateway.raw();
+        assert!(raw.send(&stage.put(id)));
+        until("the write is sent", || stage.reached("PUT", id) == 1);
+        callers.push(raw);
+    }
+    drop(callers);
+    // longer than it takes to notice that they left, shorter than the writes last
+    thread::sleep(SLOW / 4);
+    assert!(is_shed(&stage));
+    stage.at_rest("the writes");
+    assert!(!is_shed(&stage));
+    for id in ["written1", "written2"] {
+        assert_eq!(stage.reached("PUT", id), 1);
+        assert_eq!(
+            stage.closing(&format!("put-{id}"))["upstream"]["status"],
+            200
+        );
+    }
+
+    let mut callers = Vec::new();
+    for id in ["slow1", "slow2"] {
+        let mut raw = stage.gateway.raw();
+        let line = format!("GET /fhir/Patient/{id}");
+        assert!(raw.send(&stage.bytes("editor", &line, "", "", 0)));
+        until("the read is sent", || stage.reached("GET", id) == 1);
+        callers.push(raw);
+    }
+    assert!(is_shed(&stage));
+    drop(callers);
+    let begun = Instant::now();
+    until("the reads' places are free", || !is_shed(&stage));
+    assert!(begun.elapsed() < SLOW, "{:?}", begun.elapsed());
+    stage.at_rest("the reads");
+}
+
+#[test]
+fn what_finds_no_place_upstream_is_refused_with_a_record_and_writes_nothing() {
+    if !need("binary") {
+        return;
+    }
+    let upstream = Upstream::start(chart);
+    let tokens = Tokens::start();
+    let setup = Setup::new(PACK, upstream.url())
+        .issuer(tokens.trusted(&ROLES))
+        .service("load = { requests = 1, waiting = 1, wait = \"200ms\" }");
+    let stage = Stage {
+        gateway: Gateway::start(setup),
+        upstream,
+        tokens,
+    };
+    let mut held = stage.gateway.raw();
+    assert!(held.send(&stage.put("written1")));
+    until("the write is sent", || {
+        stage.reached("PUT", "written1") == 1
+    });
+    let answers: Vec<Vec<u8>> = thread::scope(|scope| {
+        let ids = ["x1", "x2", "x3"];
+        let each = ids.map(|id| {
+            let stage = &stage;
+            scope.spawn(move || {
+                let mut raw = stage.gateway.raw();
+                assert!(raw.send(&stage.put(id)));
+                raw.read_answer().unwrap_or_else(|(bytes, _)| bytes)
+            })
+        });
+        each.map(|one| one.join().expect("an answer")).into()
+    });
+    for answer in &answers {
+        let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
+        assert!(text.starts_with("http/1.1 503 "), "{text}");
+        assert!(
+            text.contains("retry-after:") && text.contains("overloaded"),
+            "{text}"
+        );
+    }
+    assert!(
+        held.read_answer()
+            .is_ok_and(|answer| holds(&answer, b" 200 "))
+    );
+    stage.at_rest("the refusals");
+    let records = stage.gateway.records();
+    for id in ["x1", "x2", "x3"] {
+        assert_eq!(stage.reached("PUT", id), 0);
+        let of = |r: &&Value| r["request_id"] == format!("put-{id}") && r["phase"] == "refusal";
+        let reasons: Vec<_> = records
+            .iter()
+            .filter(of)
+            .map(|r| &r["decision"]["reason"])
+            .collect();
+        assert_eq!(reasons, ["overloaded"], "{records:#?}");
+    }
+}
