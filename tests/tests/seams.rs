@@ -1,10 +1,13 @@
 //! Where parts meet: what a request holds is given back, and how it ended is said once, whichever
 //! way it ends.
 
+mod answers;
 mod bodies;
 mod counts;
 mod drains;
 mod figures;
+mod leaving;
+mod once;
 mod places;
 mod reloads;
 

@@ -163,3 +163,33 @@ fn a_write_that_a_reload_came_between_is_one_of_its_old_pack_and_its_old_upstrea
             .is_ok_and(|answer| holds(&answer, b"HTTP/1.1 403 "))
     );
 }
+
+#[test]
+fn pages_go_on_across_reloads() {
+    if !need("binary") {
+        return;
+    }
+    let mut stage = Stage::before("[reload]\npoll = \"0s\"", |seen| {
+        let at = seen.target.split_once("page=").map_or("0", |(_, at)| at);
+        let at: usize = at.split('&').next().unwrap_or("0").parse().unwrap_or(0);
+        let row = patient(&format!("p{at}"));
+        let next =
+            json!({ "relation": "next", "url": format!("http://x/fhir/Patient?page={}", at + 1) });
+        let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "link": [next],
+            "entry": [{ "resource": row, "search": { "mode": "match" } }] });
+        Script::json(200, &bundle.to_string())
+    });
+    let client = stage.gateway.client();
+    let mut target = "/fhir/Patient?_count=1".to_owned();
+    for round in 0..5 {
+        let answer = client.get(&target, &stage.token("editor"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(
+            answer.holds(format!("\"p{round}\"").as_bytes()),
+            "{}",
+            answer.text()
+        );
+        target = answer.link("next").expect("a next page");
+        edit(&mut stage.gateway, str::to_owned);
+    }
+}
