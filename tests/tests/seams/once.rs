@@ -111,3 +111,45 @@ fn a_question_goes_out_again_and_the_write_after_it_once() {
     }
     stage.at_rest("the writes");
 }
+
+#[test]
+fn what_is_missing_costs_no_connection_that_what_is_hidden_keeps() {
+    if !need("binary") {
+        return;
+    }
+    let psy =
+        json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY" }]);
+    let stage = Stage::before("", move |seen| {
+        let mut row = patient("hidden");
+        row["meta"]["security"] = psy.clone();
+        match seen.target.contains("hidden") {
+            true => Script::json(200, &row.to_string()),
+            false => chart(seen),
+        }
+    });
+    let client = stage.gateway.client();
+    let mut connections = Vec::new();
+    for id in ["hidden", "missing"] {
+        stage.upstream.forget();
+        let row = patient(id).to_string();
+        let at = format!("/fhir/Patient/{id}");
+        for _ in 0..4 {
+            for request in [
+                Request::get(&at),
+                Request::new("HEAD", &at),
+                Request::get(&format!("{at}/_history")),
+                Request::get(&format!("{at}/_history/1")),
+                Request::new("PUT", &at).body(FHIR, row.as_bytes()),
+                Request::new("PATCH", &at).body("application/json-patch+json", b"[]"),
+                Request::new("DELETE", &at),
+            ] {
+                let answer = client.send(request.bearer(&stage.token("clerk")));
+                assert_eq!(answer.status, 404);
+            }
+        }
+        let seen = stage.upstream.seen();
+        connections.push(seen.iter().map(|seen| seen.connection).max());
+    }
+    // else the time of the next answer would tell which it was
+    assert_eq!(connections[0], connections[1]);
+}

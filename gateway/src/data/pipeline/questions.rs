@@ -102,16 +102,11 @@ async fn answer(
         ..Ask::default()
     };
     let mut answer = pool.send(&ask).await.map_err(|fault| of_fault(&fault))?;
-    match answer.status {
-        StatusCode::OK if answer.is_json() => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE if !inquiry.is_search() => return Ok(None),
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
-            return Err(No::new(Reason::UpstreamRejected));
-        }
-        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            return Err(No::new(Reason::UpstreamUnavailable).because("error status"));
-        }
-        _ => return Err(No::new(Reason::UpstreamInvalid).because("unexpected status")),
+    let status = answer.status;
+    if status != StatusCode::OK || !answer.is_json() {
+        // what isn't wanted is read all the same: that a row is missing costs no connection
+        answer.discard();
+        return unwanted(status, inquiry.is_search());
     }
     let mut whole = BytesMut::new();
     while let Some(piece) = answer.body.next().await.map_err(|fault| of_fault(&fault))? {
@@ -121,6 +116,20 @@ async fn answer(
         whole.extend_from_slice(&piece);
     }
     Ok(Some(whole.freeze()))
+}
+
+/// What an answer without a row says.
+fn unwanted(status: StatusCode, of_search: bool) -> Result<Option<Bytes>, No> {
+    Err(match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE if !of_search => return Ok(None),
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
+            No::new(Reason::UpstreamRejected)
+        }
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            No::new(Reason::UpstreamUnavailable).because("error status")
+        }
+        _ => No::new(Reason::UpstreamInvalid).because("unexpected status"),
+    })
 }
 
 fn learn(
