@@ -11,6 +11,7 @@ mod odd_targets;
 mod real_server;
 mod reload;
 mod scenarios;
+mod seams;
 mod smuggling;
 mod upstream_faults;
 mod writes;

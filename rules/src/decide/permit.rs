@@ -33,6 +33,11 @@ impl Asked {
         Entry::note(record::attempt(&self.shared, now))
     }
 
+    /// The call, as far as it is decided.
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
     /// The call, to decide again.
     pub fn into_call(self) -> Box<Call> {
         self.call

@@ -18,7 +18,10 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Shared, slots};
+use super::{
+    Shared,
+    slots::{self, Busy},
+};
 use crate::base::config::Limit;
 
 /// Why a body could not be had.
@@ -45,6 +48,7 @@ pub enum UploadError {
 pub struct Upload {
     body: Incoming,
     shared: Arc<Shared>,
+    busy: Arc<Busy>,
     began: Option<Instant>,
     received: usize,
     /// Once it was waited for.
@@ -52,18 +56,24 @@ pub struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(body: Incoming, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(body: Incoming, shared: Arc<Shared>, busy: Arc<Busy>) -> Self {
         Self {
             body,
             shared,
+            busy,
             began: None,
             received: 0,
             timer: None,
         }
     }
 
-    /// All of it, if it isn't longer than `most`, which is `limit`. It takes its room as it comes, not as it is
-    /// announced, and fails rather than wait for room.
+    /// The place of its request among `limits.requests`, for what goes on though the caller leaves.
+    pub fn busy(&self) -> Arc<Busy> {
+        self.busy.clone()
+    }
+
+    /// All of it, if it isn't longer than `most`, which is `limit`. It takes its room as it comes, not
+    /// as it is announced, and fails rather than wait for room.
     pub async fn gather(mut self, most: usize, limit: Limit) -> Result<Gathered, UploadError> {
         let mut room = Room {
             shared: self.shared.clone(),

@@ -34,6 +34,7 @@ impl Exchange {
             };
         }
         let view = self.view.clone();
+        let busy = body.busy();
         // the head: one reading, one service
         or_refuse!(head_stage::unambiguous(&head));
         let (place, service, below) = or_refuse!(
@@ -120,6 +121,7 @@ impl Exchange {
             passing: head_stage::passed_on(&head.headers, &call.request_id),
             call,
             _body: gathered,
+            _busy: busy,
         })
     }
 

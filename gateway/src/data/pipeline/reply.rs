@@ -1,6 +1,7 @@
 //! The one place where answers and refusals become responses.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chartward_rules::record::Call;
@@ -50,6 +51,8 @@ impl Exchange {
         let Refused { no, call, sent } = refused;
         let shared = &self.core.shared;
         let reason = no.reason;
+        // no guard's any more
+        self.counted.store(false, Ordering::Relaxed);
         let refusal = Refusal::new(no, call.clone());
         let recorded = match self.core.recorder.commit(refusal.entry()).await {
             Ok(receipt) => refusal.answer(receipt).ok(),
@@ -83,6 +86,7 @@ impl Exchange {
     }
 
     pub(super) fn finished(&self, outcome: Outcome) {
+        self.counted.store(true, Ordering::Relaxed);
         let metrics = &self.core.shared.metrics;
         let services = &self.view.version.services;
         if let Some(service) = self.place.and_then(|place| services.get(place)) {

@@ -1,6 +1,7 @@
 //! The end of a request's way: the windows of its answer, and the closing record.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use chartward_rules::decide::{Judge, Turn};
@@ -162,6 +163,7 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn new(exchange: &Exchange, call: &Arc<Call>) -> Self {
+        exchange.counted.store(true, Ordering::Relaxed);
         let services = &exchange.view.version.services;
         let service = exchange.place.and_then(|place| services.get(place));
         Self {
