@@ -150,6 +150,7 @@ impl Answers {
         }
         if shape.end(sink)? == End::Missing {
             sink.out.truncate(before);
+            sink.withheld += 1;
             self.opened = opened;
             self.refusal(&No::new(Reason::NotFound), &mut sink.out);
             return Ok(());

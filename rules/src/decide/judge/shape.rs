@@ -80,7 +80,7 @@ impl Shape {
     pub(super) fn head(&mut self, head: UpstreamHead<'_>) -> Result<(), No> {
         match self {
             Self::Row(row) => row.head(head),
-            Self::Set(_) => SetAnswer::head(head),
+            Self::Set(set) => set.head(head),
             Self::History(history) => history.head(head),
             Self::Write(write) => write.head(head),
             Self::Batch(batch) => batch.head(head),
@@ -102,7 +102,7 @@ impl Shape {
     pub(super) fn push(&mut self, chunk: Bytes, sink: &mut Sink) -> Result<usize, Fault> {
         match self {
             Self::Row(row) => Ok(row.push(&chunk)),
-            Self::Set(set) => set.push(chunk, sink),
+            Self::Set(set) => set.feed(chunk, sink),
             Self::History(history) => history.push(chunk, sink),
             Self::Write(write) => Ok(write.push(&chunk)),
             Self::Batch(batch) => batch.push(chunk, sink),

@@ -367,6 +367,7 @@ impl Interaction {
                 .filter(|query| !query.is_empty() || matches!(self, Self::Search(_)))
                 .map(Into::into),
             entries,
+            refused: None,
         }
     }
 
