@@ -12,4 +12,5 @@ mod reload;
 mod scenarios;
 mod smuggling;
 mod upstream_faults;
+mod wide;
 mod writes;
