@@ -4,4 +4,5 @@
 mod amounts;
 mod answers;
 mod pages;
+mod renewed;
 mod stage;

@@ -93,9 +93,18 @@ impl Shape {
             (Self::Row(row), Self::Row(new)) => row.renew(new),
             (Self::Set(set), Self::Set(new)) => set.renew(*new, &mut sink.out),
             (Self::History(old), Self::History(new)) => old.renew(*new, &mut sink.out),
+            (Self::Batch(old), Self::Batch(new)) => old.renew(*new),
             _ => return Err(No::new(Reason::NotUnderstood).because("another kind of answer")),
         }
         Ok(())
+    }
+
+    /// What shows a written row to its author.
+    pub(super) fn into_rows(self) -> Option<Box<RowJudge>> {
+        match self {
+            Self::Write(write) => write.into_rows(),
+            _ => None,
+        }
     }
 
     /// The next bytes; how many wait for the rest of what they belong to.
