@@ -45,6 +45,20 @@ pub struct Call {
     pub pack: Option<Arc<str>>,
 }
 
+impl Call {
+    /// Marks the entries at these places as refused.
+    pub(crate) fn refuse(&mut self, refused: &[(usize, Reason)]) {
+        let Some(action) = &mut self.action else {
+            return;
+        };
+        for (place, reason) in refused {
+            if let Some(Ok(entry)) = action.entries.get_mut(*place) {
+                entry.refused = Some(*reason);
+            }
+        }
+    }
+}
+
 /// What is asked, in FHIR's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
@@ -62,6 +76,8 @@ pub struct Action {
     pub query: Option<Box<str>>,
     /// Of a batch or transaction: what each entry asks, or why that wasn't understood.
     pub entries: Vec<Result<Action, Reason>>,
+    /// Of an entry: why it was refused while the others were sent.
+    pub refused: Option<Reason>,
 }
 
 /// One row that leaves.
@@ -110,6 +126,24 @@ pub(crate) fn shared(call: &Call, grants: &[Arc<str>]) -> Vec<u8> {
     pack(&mut out, call);
     out.push(b'}');
     out
+}
+
+/// The same without a Bundle's entries, for records after the first that name them; `None` where
+/// there are none.
+pub(crate) fn shared_briefly(call: &Call, grants: &[Arc<str>]) -> Option<Vec<u8>> {
+    let action = call.action.as_ref()?;
+    if action.entries.is_empty() {
+        return None;
+    }
+    let entries = Vec::new();
+    let brief = Call {
+        action: Some(Action {
+            entries,
+            ..action.clone()
+        }),
+        ..call.clone()
+    };
+    Some(shared(&brief, grants))
 }
 
 /// What was asked and permitted, before anything is forwarded.
@@ -294,6 +328,7 @@ fn what(out: &mut Vec<u8>, action: &Action) {
     optional(out, "id", action.id.as_deref());
     optional(out, "version", action.version.as_deref());
     optional(out, "query", action.query.as_deref());
+    optional(out, "refused", action.refused.map(Reason::code));
     if !action.entries.is_empty() {
         out.extend_from_slice(br#","entries":["#);
         for (i, entry) in action.entries.iter().enumerate() {
@@ -500,6 +535,7 @@ mod tests {
             version: Some("2".into()),
             query: None,
             entries: Vec::new(),
+            refused: None,
         };
         let search = Action {
             interaction: "search-compartment",
@@ -509,6 +545,7 @@ mod tests {
             version: None,
             query: Some("code=x".into()),
             entries: Vec::new(),
+            refused: None,
         };
         let batch = Action {
             interaction: "batch",
@@ -517,6 +554,7 @@ mod tests {
             id: None,
             version: None,
             query: None,
+            refused: None,
             entries: vec![Ok(read), Err(Reason::NotSupported), Ok(search)],
         };
         let mut out = Vec::new();

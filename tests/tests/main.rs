@@ -14,4 +14,5 @@ mod scenarios;
 mod seams;
 mod smuggling;
 mod upstream_faults;
+mod wide;
 mod writes;

@@ -294,7 +294,7 @@ impl Exchange {
                         purpose: purpose.map(Into::into),
                         facts,
                     };
-                    let renewal = (!interaction.is_unsafe()).then(|| Box::new(renewal()));
+                    let renewal = interaction.may_go_on().then(|| Box::new(renewal()));
                     return self.forward(place, *permit, passing, renewal).await;
                 }
                 Verdict::Answer(answer) => return self.answer(answer).await,

@@ -5,6 +5,8 @@
 //! judge; a transaction with one is refused whole, and so it is where something that it reads
 //! isn't visible: else what it wrote would tell a hidden row from a missing one.
 
+use std::collections::HashSet;
+
 use super::desk::{Decided, Decision, Desk, Plan};
 use super::judge::{Shape, Slot, refused};
 use super::permit::Outbound;
@@ -20,9 +22,13 @@ pub(super) fn bundle(desk: &Desk<'_>, bundle: &Bundle) -> Decision {
     let mut slots = Vec::with_capacity(bundle.entries.len());
     let mut questions: Vec<Question> = Vec::new();
     let mut sent = Sent::new(bundle.transaction);
-    for entry in &bundle.entries {
+    let mut written = HashSet::new();
+    for (place, entry) in bundle.entries.iter().enumerate() {
         match one(desk, entry, bundle.transaction) {
             Ok(Decided::Go(plan)) => {
+                if bundle.transaction {
+                    once(&mut written, &plan.outbound)?;
+                }
                 sent.add(entry, &plan.outbound);
                 slots.push(Slot::Sent(Box::new(plan.shape)));
             }
@@ -33,9 +39,12 @@ pub(super) fn bundle(desk: &Desk<'_>, bundle: &Bundle) -> Decision {
                     }
                 }
             }
-            Ok(Decided::Here(_)) => slots.push(Slot::Refused(No::new(Reason::NotSupported))),
+            Ok(Decided::Here(_)) => return Err(No::new(Reason::NotSupported)),
             Err(no) if bundle.transaction => return Err(no),
-            Err(no) => slots.push(Slot::Refused(no)),
+            Err(no) => {
+                desk.refuse(place, &no);
+                slots.push(Slot::Refused(no));
+            }
         }
     }
     if !questions.is_empty() {
@@ -53,6 +62,17 @@ pub(super) fn bundle(desk: &Desk<'_>, bundle: &Bundle) -> Decision {
     );
     let outbound = sent.end();
     Ok(Decided::Go(Box::new(Plan { outbound, shape })))
+}
+
+/// No row is written twice in a transaction, by whatever name: what remains would depend on an
+/// order that FHIR leaves open. What a condition found is known only here.
+fn once(written: &mut HashSet<String>, outbound: &Outbound) -> Result<(), No> {
+    let aimed = matches!(outbound.method, "PUT" | "DELETE");
+    if aimed && !written.insert(outbound.target.clone()) {
+        let no = No::named(Reason::NotUnderstood, "Bundle.entry.request.url");
+        return Err(no.because("written twice"));
+    }
+    Ok(())
 }
 
 fn one(desk: &Desk<'_>, entry: &Entry, transaction: bool) -> Decision {

@@ -4,10 +4,11 @@
 //! In: program, service, subject, stance, facts. Out: a [`Right`] to an interaction with a type,
 //! data aside, or the refusal. **Never here:** a row.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::facts::{Facts, Question};
+use super::facts::{Facts, Learned, Question};
 use super::judge::Shape;
 use super::permit::Outbound;
 use super::row::{Bench, RowJudge};
@@ -50,11 +51,21 @@ pub(super) struct Desk<'a> {
     pub(super) request_id: &'a str,
     subject: &'a Subject,
     pub(super) stance: Arc<Stance>,
-    pub(super) facts: &'a Facts,
+    facts: &'a Facts,
     pub(super) seal: Seals<'a>,
     /// Names of the grants that counted, for the record.
     names: RefCell<Vec<Arc<str>>>,
+    /// A batch's entries that aren't sent, by their place, for the record.
+    refused: RefCell<Vec<(usize, Reason)>>,
+    /// How often each question was looked at.
+    looked: RefCell<HashMap<Question, u32>>,
+    /// Bytes that patches have made so far.
+    patched: Cell<usize>,
 }
+
+/// An answer to a question is judged for so many entries of a Bundle and no more. Whether there is
+/// anything doesn't count: else it would tell.
+const MOST_LOOKS: u32 = 32;
 
 /// Grants that count for an interaction with a type, data aside: there is one at least, and the
 /// scopes reach.
@@ -84,12 +95,41 @@ impl<'a> Desk<'a> {
             facts,
             seal,
             names: RefCell::default(),
+            refused: RefCell::default(),
+            looked: RefCell::default(),
+            patched: Cell::new(0),
         }
     }
 
-    /// Names of all grants that were looked at.
-    pub(super) fn into_names(self) -> Vec<Arc<str>> {
-        self.names.into_inner()
+    /// Names of all grants that were looked at, and the entries that were refused.
+    pub(super) fn into_record(self) -> (Vec<Arc<str>>, Vec<(usize, Reason)>) {
+        (self.names.into_inner(), self.refused.into_inner())
+    }
+
+    /// The entry at this place isn't sent.
+    pub(super) fn refuse(&self, place: usize, no: &No) {
+        self.refused.borrow_mut().push((place, no.reason));
+    }
+
+    /// What was learned of a question.
+    pub(super) fn learned(&self, question: &Question) -> Result<Option<&'a Learned>, No> {
+        let mut looked = self.looked.borrow_mut();
+        let times = looked.entry(question.clone()).or_default();
+        *times += 1;
+        if *times > MOST_LOOKS {
+            return Err(No::new(Reason::TooCostly).because("one row for too many entries"));
+        }
+        Ok(self.facts.of(question))
+    }
+
+    /// How many bytes patches may still make: all of one request as many as one row may have.
+    pub(super) fn left_to_patch(&self) -> usize {
+        self.service.row_max.saturating_sub(self.patched.get())
+    }
+
+    /// A patch made so many bytes, or would have.
+    pub(super) fn patched(&self, bytes: usize) {
+        self.patched.set(self.patched.get().saturating_add(bytes));
     }
 
     /// The right to do this with the type.

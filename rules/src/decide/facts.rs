@@ -10,11 +10,11 @@ use crate::fhir::tables::{TypeId, r4};
 use crate::proof::Raw;
 
 /// A question to the upstream that only the rules make.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question(pub(crate) Asks);
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Asks {
     /// The current version of one resource.
     Stored { resource: TypeId, id: Box<str> },

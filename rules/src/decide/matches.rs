@@ -40,7 +40,7 @@ pub(super) fn found(desk: &Desk<'_>, search: &Search) -> Result<Found, No> {
     let question = Question(Asks::Matches {
         target: searches::target_of(desk, &right, &all).into(),
     });
-    let answer = match desk.facts.of(&question) {
+    let answer = match desk.learned(&question)? {
         None => return Ok(Found::Unknown(question)),
         Some(Learned::Missing) => return Err(No::new(Reason::UpstreamRejected)),
         Some(Learned::Answer(answer)) => answer,

@@ -129,7 +129,9 @@ pub fn decide(
     let id = &call.request_id;
     let desk = Desk::new(program, service, id, &subject, stance, facts, &seal);
     let decided = decide_one(&desk, interaction);
-    let shared = record::shared(&call, &desk.into_names());
+    let (names, refused) = desk.into_record();
+    call.refuse(&refused);
+    let shared = record::shared(&call, &names);
     let plan = match decided {
         Err(no) => return Verdict::Refuse(no, call),
         Ok(Decided::Ask(questions)) => {
@@ -145,7 +147,13 @@ pub fn decide(
         Ok(Decided::Go(plan)) => plan,
     };
     let shared: Arc<[u8]> = shared.into();
-    let judge = Judge::new(Arc::from(*call), shared.clone(), plan.shape, service);
+    let later = record::shared_briefly(&call, &names).map_or(shared.clone(), Into::into);
+    let judge = Judge::new(
+        Arc::from(*call),
+        (shared.clone(), later),
+        plan.shape,
+        service,
+    );
     Verdict::Permit(Box::new(Permit {
         outbound: plan.outbound,
         judge,

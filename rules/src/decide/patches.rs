@@ -36,27 +36,32 @@ pub(super) fn patch(desk: &Desk<'_>, patch: &Patch) -> Decision {
         return Err(No::named(Reason::WriteNeedsMerge, r4().name(resource)));
     }
     let row = parse(&stored.bytes)?;
-    let made = applied(row, patch.body.bytes(), desk.service.row_max)?;
+    let mut size = size(&row);
+    let made = applied(row, patch.body.bytes(), desk.left_to_patch(), &mut size);
+    // what fails at its end has cost as much
+    desk.patched(size);
+    let made = made?;
     let body = Body::of_patch(made.into(), resource)?;
     fits(desk, &author, resource, body.bytes())?;
     replace(desk, resource, &stored, body.bytes(), if_match)
 }
 
-/// The row after the patch. Its type and id stay.
-fn applied(mut row: Value, patch: &[u8], most: usize) -> Result<Vec<u8>, No> {
+/// The row after the patch. Its type and id stay. `size` is that of the row, and then of the
+/// largest that it could have become.
+fn applied(mut row: Value, patch: &[u8], most: usize, size: &mut usize) -> Result<Vec<u8>, No> {
     let failed = |what| No::new(Reason::PatchFailed).because(what);
     let operations: Vec<PatchOperation> =
         serde_json::from_slice(patch).map_err(|_| No::named(Reason::NotUnderstood, "patch"))?;
     let named = |row: &Value| ["resourceType", "id"].map(|key| row.get(key).cloned());
     let before = named(&row);
-    let mut size = size(&row);
     for operation in operations {
         let (grows, deep) = grown(&row, &operation);
-        size = size.saturating_add(grows);
+        let larger = size.saturating_add(grows);
         let depth = operation.path().tokens().count().saturating_add(deep);
-        if size > most || depth > MAX_DEPTH as usize {
+        if larger > most || depth > MAX_DEPTH as usize {
             return Err(No::named(Reason::TooLarge, "patch"));
         }
+        *size = larger;
         patch_unsafe(&mut row, std::slice::from_ref(&operation))
             .map_err(|_| failed("an operation can't be applied"))?;
     }
@@ -112,7 +117,9 @@ mod tests {
 
     fn apply(row: &Value, patch: &Value) -> Result<Value, Reason> {
         let patch = patch.to_string();
-        let bytes = applied(row.clone(), patch.as_bytes(), 10_000).map_err(|no| no.reason)?;
+        let mut size = size(row);
+        let bytes =
+            applied(row.clone(), patch.as_bytes(), 10_000, &mut size).map_err(|no| no.reason)?;
         Ok(serde_json::from_slice(&bytes).unwrap())
     }
 
@@ -175,7 +182,8 @@ mod tests {
     fn decimals_keep_their_digits() {
         let row = br#"{"resourceType":"Observation","valueQuantity":{"value":1.50}}"#;
         let patch = br#"[{"op":"add","path":"/referenceRange","value":[{"low":{"value":0.10}}]}]"#;
-        let bytes = applied(serde_json::from_slice(row).unwrap(), patch, 10_000).unwrap();
+        let row = serde_json::from_slice(row).unwrap();
+        let bytes = applied(row, patch, 10_000, &mut 0).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.contains("1.50") && text.contains("0.10"), "{text}");
     }

@@ -68,7 +68,7 @@ pub(super) fn versions(
         id: id.into(),
     });
     let missing = || No::new(Reason::NotFound).because("no current version that is visible");
-    let current = match desk.facts.of(&question) {
+    let current = match desk.learned(&question)? {
         None => return Ok(Versions::Unknown(question)),
         Some(Learned::Missing) => return Err(missing()),
         Some(Learned::Answer(current)) => current,

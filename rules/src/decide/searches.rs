@@ -88,6 +88,7 @@ pub(super) fn page(desk: &Desk<'_>, asked: &Interaction, complete: bool) -> Page
         upstream_path: service.upstream_path.clone(),
         link: format!("{}{slash}{place}{mark}{query}", service.base),
         place: format!("{slash}{place}").into(),
+        within: matches!(asked, Interaction::Search(search) if search.within.is_some()),
         notice: service.withheld_notice && !complete,
         complete,
         row_max: service.row_max,

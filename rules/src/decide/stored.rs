@@ -69,7 +69,7 @@ impl Author {
             resource,
             id: id.into(),
         });
-        match desk.facts.of(&question) {
+        match desk.learned(&question)? {
             None => Ok(Current::Unknown(question)),
             Some(Learned::Missing) => Ok(Current::Nothing),
             Some(Learned::Answer(bytes)) => match self.sees(desk, bytes)? {

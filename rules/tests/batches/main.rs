@@ -1,6 +1,7 @@
 //! Batches and transactions: each entry is decided and judged as a request of its own.
 
 mod alike;
+mod hostile;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -25,6 +25,10 @@ pub struct Store {
     made: usize,
     /// Answers with this instead.
     pub instead: Option<(u16, Value)>,
+    /// Knows no compartment of a patient that isn't there.
+    pub strict_compartments: bool,
+    /// What was recorded of the requests that were permitted.
+    pub records: Vec<Value>,
 }
 
 /// What the caller got.
@@ -98,6 +102,11 @@ impl Store {
         versions.last()?.as_ref()
     }
 
+    fn note(&mut self, json: &[u8]) {
+        let record = serde_json::from_slice(json).expect("records are JSON");
+        self.records.push(record);
+    }
+
     fn put(&mut self, mut row: Value) -> (bool, Value) {
         let key = (text(&row["resourceType"]), text(&row["id"]));
         let versions = self.rows.entry(key).or_default();
@@ -161,6 +170,13 @@ impl Store {
                 Some(set("searchset", self.found(resource, query))),
                 None,
             ),
+            ("GET", [outer, id, resource])
+                if *resource != "_history"
+                    && self.strict_compartments
+                    && self.now(&format!("{outer}/{id}")).is_none() =>
+            {
+                (404, Some(outcome()), None)
+            }
             ("GET", [_, id, resource]) if *resource != "_history" => {
                 let mut rows = self.found(resource, query);
                 rows.retain(|row| row.to_string().contains(&format!("/{id}\"")));
@@ -421,7 +437,8 @@ pub fn decided(
         match decide(program, &service, interaction, call, None, &facts, seal) {
             Verdict::Refuse(no, call) => return refused(no, *call),
             Verdict::Answer(answer) => {
-                let (_, claim) = answer.entry(Time(1)).split();
+                let (json, claim) = answer.entry(Time(1)).split();
+                store.note(&json);
                 let (head, body) = answer.answer(mint().receipt(claim)).expect("its receipt");
                 return reply(head, &body.into_bytes());
             }
@@ -452,7 +469,7 @@ pub fn decided(
             Verdict::Permit(permit) => {
                 let call = (**permit.call()).clone();
                 let (json, claim) = permit.attempt(Time(1)).split();
-                serde_json::from_slice::<Value>(&json).expect("records are JSON");
+                store.note(&json);
                 assert_eq!(permit.waits(), interaction.is_unsafe());
                 let receipt = permit.waits().then(|| mint().receipt(claim));
                 let (outbound, mut judge) = permit.open(receipt).expect("its receipt");
@@ -468,14 +485,19 @@ pub fn decided(
                     return refused(no, call);
                 }
                 let body = body.map(|body| body.to_string()).unwrap_or_default();
-                return judged(&mut judge, &body, call);
+                return judged(store, &mut judge, &body, call);
             }
         }
     }
     panic!("more than three rounds of questions")
 }
 
-fn judged(judge: &mut chartward_rules::decide::Judge, body: &str, call: Call) -> Reply {
+fn judged(
+    store: &mut Store,
+    judge: &mut chartward_rules::decide::Judge,
+    body: &str,
+    call: Call,
+) -> Reply {
     let fault = |call| {
         refused(
             No::new(chartward_rules::refusal::Reason::UpstreamInvalid),
@@ -496,7 +518,7 @@ fn judged(judge: &mut chartward_rules::decide::Judge, body: &str, call: Call) ->
         match judge.turn(Time(1)) {
             Turn::Held(mut held) => {
                 let (json, claim) = held.entry().split();
-                serde_json::from_slice::<Value>(&json).expect("records are JSON");
+                store.note(&json);
                 let (first, released) = held.release(mint().receipt(claim)).expect("its receipt");
                 head = head.or(first);
                 out.extend_from_slice(&released.into_bytes());

@@ -1,9 +1,11 @@
 //! The gateway's own questions to the upstream, and what is learned from the answers.
 //!
-//! An inquiry goes upstream as a `GET` of its own; its answer becomes facts, never a body.
+//! An inquiry goes upstream as a `GET` of its own; its answer becomes facts, never a body. All
+//! questions of a request together take no longer than one request to the upstream may, and hold
+//! no more in memory than one row may.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use chartward_rules::decide::{Asked, Facts, Question};
@@ -11,6 +13,7 @@ use chartward_rules::proof::Raw;
 use chartward_rules::refusal::{No, Reason};
 use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use super::super::upstream::{Ask, Pool};
 use super::Exchange;
@@ -32,13 +35,13 @@ impl Exchange {
         facts: &mut Facts,
     ) -> Result<(), No> {
         let mut guard = Guard::new(self, &Arc::new(asked.call().clone()));
-        let learned = self.learn_all(place, first, asked, passing, facts).await;
+        let learned = self.ask_in_time(place, first, asked, passing, facts).await;
         guard.disarm();
         self.counted.store(false, Ordering::Relaxed);
         learned
     }
 
-    async fn learn_all(
+    async fn ask_in_time(
         &self,
         place: usize,
         first: bool,
@@ -60,30 +63,73 @@ impl Exchange {
         let Some(pool) = self.view.pool(place) else {
             return Err(No::new(Reason::UpstreamUnavailable));
         };
-        // what all answers together may hold in memory
-        let mut left = self.view.version.limits.row_bytes;
-        let questions = asked.questions();
-        if let [only] = questions {
-            let learned = answer(pool, only, passing, left).await?;
-            learn(facts, only.clone(), learned, &mut left)?;
-            return Ok(());
+        let limits = &self.view.version.limits;
+        let room = Arc::new(Room::new(limits.row_bytes));
+        let ends = Instant::from_std(self.began + limits.upstream_total);
+        let learned = learn_all(pool, asked.questions(), passing, &room, facts);
+        timeout_at(ends, learned).await.unwrap_or_else(|_| {
+            Err(No::new(Reason::UpstreamTimeout).because("questions took too long in all"))
+        })
+    }
+}
+
+async fn learn_all(
+    pool: &Pool,
+    questions: &[Question],
+    passing: &[(HeaderName, HeaderValue)],
+    room: &Arc<Room>,
+    facts: &mut Facts,
+) -> Result<(), No> {
+    if let [only] = questions {
+        let learned = answer(pool, only, passing, room).await;
+        learn(facts, only.clone(), learned?);
+        return Ok(());
+    }
+    for some in questions.chunks(AT_ONCE) {
+        // what is still asked ends where this is dropped
+        let mut answers = JoinSet::new();
+        for question in some {
+            let (pool, question, passing) = (pool.clone(), question.clone(), passing.to_vec());
+            let room = room.clone();
+            answers.spawn(async move {
+                let learned = answer(&pool, &question, &passing, &room).await;
+                (question, learned)
+            });
         }
-        for some in questions.chunks(AT_ONCE) {
-            let mut answers = JoinSet::new();
-            for question in some {
-                let (pool, question, passing) = (pool.clone(), question.clone(), passing.to_vec());
-                answers.spawn(async move {
-                    let learned = answer(&pool, &question, &passing, left).await;
-                    (question, learned)
-                });
-            }
-            while let Some(joined) = answers.join_next().await {
-                let lost = |_| No::new(Reason::FactsUnavailable).because("a question was lost");
-                let (question, learned) = joined.map_err(lost)?;
-                learn(facts, question, learned?, &mut left)?;
-            }
+        while let Some(joined) = answers.join_next().await {
+            let lost = |_| No::new(Reason::FactsUnavailable).because("a question was lost");
+            let (question, learned) = joined.map_err(lost)?;
+            learn(facts, question, learned?);
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+/// What all answers of a round together may hold in memory, those that are still read too.
+struct Room {
+    all: usize,
+    left: AtomicUsize,
+}
+
+impl Room {
+    fn new(all: usize) -> Self {
+        let left = AtomicUsize::new(all);
+        Self { all, left }
+    }
+
+    /// Room for a piece of an answer of so many bytes until now.
+    fn take(&self, before: usize, bytes: usize) -> Result<(), No> {
+        let left = |left: usize| left.checked_sub(bytes);
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+        match taken {
+            Ok(_) => Ok(()),
+            Err(_) if before + bytes > self.all => {
+                Err(No::new(Reason::UpstreamInvalid).because("row too large"))
+            }
+            Err(_) => Err(No::new(Reason::TooCostly).because("too much to learn")),
+        }
     }
 }
 
@@ -92,7 +138,7 @@ async fn answer(
     pool: &Pool,
     question: &Question,
     passing: &[(HeaderName, HeaderValue)],
-    most: usize,
+    room: &Room,
 ) -> Result<Option<Bytes>, No> {
     let inquiry = question.inquiry();
     let ask = Ask {
@@ -110,9 +156,7 @@ async fn answer(
     }
     let mut whole = BytesMut::new();
     while let Some(piece) = answer.body.next().await.map_err(|fault| of_fault(&fault))? {
-        if whole.len() + piece.len() > most {
-            return Err(No::new(Reason::UpstreamInvalid).because("row too large"));
-        }
+        room.take(whole.len(), piece.len())?;
         whole.extend_from_slice(&piece);
     }
     Ok(Some(whole.freeze()))
@@ -132,20 +176,9 @@ fn unwanted(status: StatusCode, of_search: bool) -> Result<Option<Bytes>, No> {
     })
 }
 
-fn learn(
-    facts: &mut Facts,
-    question: Question,
-    learned: Option<Bytes>,
-    left: &mut usize,
-) -> Result<(), No> {
-    let Some(bytes) = learned else {
-        facts.learn_missing(question);
-        return Ok(());
-    };
-    let Some(rest) = left.checked_sub(bytes.len()) else {
-        return Err(No::new(Reason::TooCostly).because("too much to learn"));
-    };
-    *left = rest;
-    facts.learn(question, Raw::new(bytes));
-    Ok(())
+fn learn(facts: &mut Facts, question: Question, learned: Option<Bytes>) {
+    match learned {
+        Some(bytes) => facts.learn(question, Raw::new(bytes)),
+        None => facts.learn_missing(question),
+    }
 }

@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderValue, header};
 use super::state::View;
 use super::{Caller, Core, seal};
 
-/// What deciding a request once more needs. There is none of a write: it is done.
+/// What deciding a request once more needs. There is none of a write: it is done. Of a Bundle's
+/// entries those that write are done, too; of the others what follows is judged anew.
 pub(super) struct Renewal {
     pub(super) view: Arc<View>,
     pub(super) caller: Arc<Caller>,
@@ -32,6 +33,22 @@ impl Renewal {
 
     /// Decides anew. An error: nothing more may leave; with it, the call as it was decided.
     pub(super) async fn renew(
+        &mut self,
+        core: &Arc<Core>,
+        judge: &mut Judge,
+    ) -> Result<(), (No, Arc<Call>)> {
+        let renewed = self.try_renew(core, judge).await;
+        renewed.map_err(|(no, call)| match self.interaction.writes() {
+            // what is done isn't said to be refused
+            true => {
+                let no = No::new(Reason::UpstreamInvalid);
+                (no.because("not permitted any more, once it was sent"), call)
+            }
+            false => (no, call),
+        })
+    }
+
+    async fn try_renew(
         &mut self,
         core: &Arc<Core>,
         judge: &mut Judge,
@@ -75,7 +92,7 @@ impl Renewal {
                 return Err((no, Arc::from(*asked.into_call())));
             }
             Verdict::Answer(answer) => {
-                let no = No::new(Reason::NotUnderstood);
+                let no = No::new(Reason::NotGranted).because("nothing is permitted any more");
                 return Err((no, answer.call().clone()));
             }
         }

@@ -24,6 +24,8 @@ pub(in crate::decide) enum Slot {
     Sent(Box<Shape>),
     /// It was refused.
     Refused(No),
+    /// It was sent and isn't permitted any more: its answer doesn't leave.
+    Withdrawn(No),
 }
 
 /// Judges the answers to the entries that were sent.
@@ -69,9 +71,43 @@ impl BatchAnswer {
         }
     }
 
+    /// Judges the answers that follow as `new` would; both are of the same entries.
+    pub(super) fn renew(&mut self, new: Self) {
+        self.bound(new.row_max());
+        let left = self.entries.slots.len();
+        let gone = new.entries.slots.len().saturating_sub(left);
+        let pairs = std::mem::take(&mut self.entries.slots).zip(new.entries.slots.skip(gone));
+        let slots: Vec<Slot> = pairs.map(|(old, new)| old.renewed(new)).collect();
+        self.entries.slots = slots.into_iter();
+    }
+
     pub(super) fn finish(&mut self, sink: &mut Sink) -> Result<(), Fault> {
         self.end(sink)?;
         self.entries.close(sink)
+    }
+}
+
+impl Slot {
+    /// What was sent stays sent, what was refused stays refused.
+    fn renewed(self, new: Self) -> Self {
+        match (self, new) {
+            (Self::Sent(old), Self::Sent(new)) => Self::Sent(match *old {
+                // what was written is told, the row as it may be seen now
+                Shape::Write(mut write) => {
+                    write.show(new.into_rows());
+                    Box::new(Shape::Write(write))
+                }
+                _ => new,
+            }),
+            (Self::Sent(old), Self::Refused(no) | Self::Withdrawn(no)) => match *old {
+                Shape::Write(mut write) => {
+                    write.show(None);
+                    Self::Sent(Box::new(Shape::Write(write)))
+                }
+                _ => Self::Withdrawn(no),
+            },
+            (old, _) => old,
+        }
     }
 }
 
@@ -94,20 +130,26 @@ impl Entries for Answers {
     fn entry(&mut self, bytes: &[u8], at: usize, sink: &mut Sink) -> Result<usize, Stop> {
         // an entry that isn't whole ends here, before anything is written
         let parts = Parts::read(bytes, at)?;
-        let Some(shape) = self.refused_before(sink) else {
-            return Err(fault("more answers than were sent", at));
-        };
-        self.answer(*shape, bytes, &parts, sink)?;
+        match self.refused_before(sink) {
+            None => return Err(fault("more answers than were sent", at)),
+            Some(Ok(shape)) => self.answer(*shape, bytes, &parts, sink)?,
+            Some(Err(no)) => {
+                sink.withheld += 1;
+                self.refusal(&no, &mut sink.out);
+            }
+        }
         Ok(parts.end)
     }
 }
 
 impl Answers {
-    /// Writes the refused entries up to the next one that was sent, and gives that.
-    fn refused_before(&mut self, sink: &mut Sink) -> Option<Box<Shape>> {
+    /// Writes the refused entries up to the next one that was sent, and gives that: what judges
+    /// its answer, or why that doesn't leave.
+    fn refused_before(&mut self, sink: &mut Sink) -> Option<Result<Box<Shape>, No>> {
         while let Some(slot) = self.slots.next() {
             match slot {
-                Slot::Sent(shape) => return Some(shape),
+                Slot::Sent(shape) => return Some(Ok(shape)),
+                Slot::Withdrawn(no) => return Some(Err(no)),
                 Slot::Refused(no) => self.refusal(&no, &mut sink.out),
             }
         }
@@ -150,6 +192,7 @@ impl Answers {
         }
         if shape.end(sink)? == End::Missing {
             sink.out.truncate(before);
+            sink.withheld += 1;
             self.opened = opened;
             self.refusal(&No::new(Reason::NotFound), &mut sink.out);
             return Ok(());

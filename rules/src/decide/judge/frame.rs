@@ -85,6 +85,11 @@ impl<E: Entries> Frame<E> {
         self.row_max = row_max;
     }
 
+    /// The largest entry, bytes.
+    pub(super) fn row_max(&self) -> usize {
+        self.row_max
+    }
+
     /// The next bytes; how many wait for the rest of their entry.
     pub(super) fn push(&mut self, chunk: Bytes, sink: &mut Sink) -> Result<usize, Fault> {
         let mut at = 0;

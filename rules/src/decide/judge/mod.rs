@@ -32,7 +32,10 @@ pub(super) use write::Wrote;
 #[derive(Debug)]
 pub struct Judge {
     call: Arc<Call>,
+    /// What the first record says of the request.
     shared: Arc<[u8]>,
+    /// What those after it say: what a Bundle asks is said once.
+    later: Arc<[u8]>,
     shape: Shape,
     sink: Sink,
     window: usize,
@@ -135,10 +138,16 @@ impl Held {
 }
 
 impl Judge {
-    pub(super) fn new(call: Arc<Call>, shared: Arc<[u8]>, shape: Shape, service: &Service) -> Self {
+    pub(super) fn new(
+        call: Arc<Call>,
+        (shared, later): (Arc<[u8]>, Arc<[u8]>),
+        shape: Shape,
+        service: &Service,
+    ) -> Self {
         Self {
             call,
             shared,
+            later,
             shape,
             sink: Sink::default(),
             window: service.window,
@@ -166,7 +175,7 @@ impl Judge {
             return Err(No::new(Reason::PurposeRequired).because("another purpose than before"));
         }
         self.shape.renew(other.shape, &mut self.sink)?;
-        (self.call, self.shared) = (other.call, other.shared);
+        (self.call, self.shared, self.later) = (other.call, other.shared, other.later);
         self.row_max = other.row_max;
         Ok(())
     }
@@ -236,8 +245,12 @@ impl Judge {
         self.total_rows += rows.len() as u64;
         self.total_withheld += withheld;
         let head = self.shape.answer_head(bytes.is_empty());
+        let shared = match self.parts {
+            1 => &self.shared,
+            _ => &self.later,
+        };
         let json = record::disclosure(
-            &self.shared,
+            shared,
             now,
             &Disclosed {
                 status: head.status,

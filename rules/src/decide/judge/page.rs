@@ -15,6 +15,8 @@ pub(in crate::decide) struct Page {
     pub(in crate::decide) place: Box<str>,
     /// The `self` link, as asked.
     pub(in crate::decide) link: String,
+    /// Whether it is of a compartment.
+    pub(in crate::decide) within: bool,
     /// Whether "rows may be withheld" is said.
     pub(in crate::decide) notice: bool,
     /// Whether `total` may be told (D11).

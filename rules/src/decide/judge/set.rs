@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::frame::{Entries, Frame};
 use super::page::{Page, Written, full_url};
 use super::row::odd;
@@ -21,6 +23,8 @@ pub(in crate::decide) struct SearchSet {
     /// Of a search over several types: the judges of the others, by type.
     others: Vec<RowJudge>,
     written: Written,
+    /// The upstream knows no such compartment: nothing is in it.
+    nowhere: bool,
 }
 
 /// A search set on its way.
@@ -34,13 +38,20 @@ impl SetAnswer {
             rows,
             others,
             written: Written::new(page, "searchset"),
+            nowhere: false,
         };
         Self::new(set, "searchset", path, most)
     }
 
-    pub(super) fn head(head: UpstreamHead<'_>) -> Result<(), No> {
+    pub(super) fn head(&mut self, head: UpstreamHead<'_>) -> Result<(), No> {
         match head.status {
             200 if head.json => Ok(()),
+            // whose compartment it is is no matter of the caller's rights to what is in it: that
+            // he is missing must look like that he is hidden (D15)
+            404 | 410 if self.entries.written.page.within => {
+                self.entries.nowhere = true;
+                Ok(())
+            }
             400 | 404 | 422 => Err(No::new(Reason::UpstreamRejected)),
             status => Err(odd(status)),
         }
@@ -54,7 +65,19 @@ impl SetAnswer {
         set.written.renew(new.written.page, out);
     }
 
+    /// The next bytes; how many wait for the rest of their entry.
+    pub(super) fn feed(&mut self, chunk: Bytes, sink: &mut Sink) -> Result<usize, Fault> {
+        match self.entries.nowhere {
+            // the upstream's own words
+            true => Ok(0),
+            false => self.push(chunk, sink),
+        }
+    }
+
     pub(super) fn finish(&mut self, sink: &mut Sink) -> Result<(), Fault> {
+        if self.entries.nowhere {
+            return self.entries.written.close(Some(0), None, &mut sink.out);
+        }
         self.end(sink)?;
         let (total, next) = (self.total, self.next.take());
         let written = &mut self.entries.written;

@@ -81,7 +81,7 @@ impl Shape {
     pub(super) fn head(&mut self, head: UpstreamHead<'_>) -> Result<(), No> {
         match self {
             Self::Row(row) => row.head(head),
-            Self::Set(_) => SetAnswer::head(head),
+            Self::Set(set) => set.head(head),
             Self::History(history) => history.head(head),
             Self::Write(write) => write.head(head),
             Self::Batch(batch) => batch.head(head),
@@ -94,16 +94,25 @@ impl Shape {
             (Self::Row(row), Self::Row(new)) => row.renew(new),
             (Self::Set(set), Self::Set(new)) => set.renew(*new, &mut sink.out),
             (Self::History(old), Self::History(new)) => old.renew(*new, &mut sink.out),
+            (Self::Batch(old), Self::Batch(new)) => old.renew(*new),
             _ => return Err(No::new(Reason::NotUnderstood).because("another kind of answer")),
         }
         Ok(())
+    }
+
+    /// What shows a written row to its author.
+    pub(super) fn into_rows(self) -> Option<Box<RowJudge>> {
+        match self {
+            Self::Write(write) => write.into_rows(),
+            _ => None,
+        }
     }
 
     /// The next bytes; how many wait for the rest of what they belong to.
     pub(super) fn push(&mut self, chunk: Bytes, sink: &mut Sink) -> Result<usize, Fault> {
         match self {
             Self::Row(row) => Ok(row.push(&chunk)),
-            Self::Set(set) => set.push(chunk, sink),
+            Self::Set(set) => set.feed(chunk, sink),
             Self::History(history) => history.push(chunk, sink),
             Self::Write(write) => Ok(write.push(&chunk)),
             Self::Batch(batch) => batch.push(chunk, sink),

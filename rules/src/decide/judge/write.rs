@@ -74,6 +74,16 @@ impl WriteAnswer {
         }
     }
 
+    /// Shows the row by these grants from here on; by none, it doesn't leave.
+    pub(super) fn show(&mut self, rows: Option<Box<RowJudge>>) {
+        self.rows = rows;
+    }
+
+    /// The author's read grants of the type.
+    pub(super) fn into_rows(self) -> Option<Box<RowJudge>> {
+        self.rows
+    }
+
     pub(super) fn head(&mut self, head: UpstreamHead<'_>) -> Result<(), No> {
         let no = |reason| Err(No::new(reason));
         let aimed = matches!(self.wrote, Wrote::Changed | Wrote::Deleted);

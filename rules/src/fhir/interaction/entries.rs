@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::shape::{self, Shape};
 use super::understand::understand as reading;
-use super::{Aim, Bundle, Delete, Entry, Interaction, Patch, Request, Update, body};
+use super::{Aim, Bundle, Delete, Entry, Interaction, Patch, Request, Update, body, system};
 use crate::fhir::search;
 use crate::fhir::tables::{TypeId, r4};
 use crate::mask::scan::skip_space;
@@ -23,6 +23,12 @@ use crate::refusal::{No, Reason};
 const MOST: usize = 1_000;
 /// Longest `fullUrl`, bytes.
 const LONGEST: usize = 1_024;
+/// Longest target and condition of an entry, bytes: as long as those of a request usually may be.
+const LONGEST_TARGET: usize = 8 * 1_024;
+/// Most bytes of targets and conditions together: all of them are recorded.
+const MOST_TARGETS: usize = 512 * 1_024;
+/// Most that the searches of several types weigh together.
+const MOST_SYSTEM: usize = 1_024 * 1_024;
 
 fn odd(name: impl Into<Box<str>>) -> No {
     No::named(Reason::NotUnderstood, name)
@@ -64,14 +70,25 @@ pub(super) fn understand(request: &Request<'_>) -> Result<Bundle, No> {
     };
     let mut entries = Vec::with_capacity(list.len());
     let mut places = HashSet::new();
+    let (mut targets, mut weight) = (0, 0);
     for at in list {
         let entry = Parts::read(bytes, at)?;
+        targets += entry.asked_bytes();
+        if targets > MOST_TARGETS {
+            return Err(No::named(Reason::TooLarge, "Bundle.entry.request.url"));
+        }
         if let Some(url) = &entry.full_url
             && !places.insert(url.clone())
         {
             return Err(odd("Bundle.entry.fullUrl").because("twice"));
         }
         let asks = entry.understand(bytes);
+        if let Ok(Interaction::SystemSearch(system)) = &asks {
+            weight += system::weight(system);
+        }
+        if weight > MOST_SYSTEM {
+            return Err(No::named(Reason::TooLarge, "_type"));
+        }
         entries.push(Entry {
             full_url: entry.full_url.map(|url| Box::from(&*url)),
             asks: match (asks, transaction) {
@@ -159,6 +176,12 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
+    /// How much of it is target and condition.
+    fn asked_bytes(&self) -> usize {
+        let length = |text: &Option<Cow<'_, str>>| text.as_ref().map_or(0, |text| text.len());
+        length(&self.url) + length(&self.if_none_exist)
+    }
+
     fn refuse(&mut self, no: No) {
         self.no.get_or_insert(no);
     }
@@ -195,6 +218,13 @@ impl<'a> Parts<'a> {
             "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => {}
             "HEAD" => return Err(unsupported("HEAD in a Bundle")),
             _ => return Err(odd("Bundle.entry.request.method")),
+        }
+        if url.len() > LONGEST_TARGET {
+            return Err(No::new(Reason::TargetTooLong));
+        }
+        let condition = self.if_none_exist.as_deref().unwrap_or("");
+        if condition.len() > LONGEST_TARGET {
+            return Err(No::new(Reason::HeadTooLarge));
         }
         // relative to the base, with nothing before it
         let (path, query) = url.split_once('?').unwrap_or((url, ""));

@@ -296,6 +296,23 @@ impl Interaction {
         )
     }
 
+    /// Whether its answer goes on under other rights when these change. That of a single write
+    /// says what was done; of a Bundle's entries, some may be reads that are still to come.
+    pub fn may_go_on(&self) -> bool {
+        !self.is_unsafe() || matches!(self, Self::Bundle(_))
+    }
+
+    /// Whether it changes something upstream, a Bundle's entries included.
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::Bundle(bundle) => {
+                let mut entries = bundle.entries.iter().flat_map(|entry| &entry.asks);
+                entries.any(Self::is_unsafe)
+            }
+            other => other.is_unsafe(),
+        }
+    }
+
     /// Every word for an interaction, as records and metrics have it
     /// (http://hl7.org/fhir/restful-interaction, and this gateway's own `options`).
     pub const WORDS: [&str; 16] = [
@@ -367,6 +384,7 @@ impl Interaction {
                 .filter(|query| !query.is_empty() || matches!(self, Self::Search(_)))
                 .map(Into::into),
             entries,
+            refused: None,
         }
     }
 

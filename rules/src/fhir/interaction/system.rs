@@ -60,6 +60,16 @@ pub(super) fn understand(pairs: Vec<(String, String)>, form: bool) -> Result<Sys
     Ok(found)
 }
 
+/// What the search costs to decide, in bytes: its parameters are read once for each type.
+pub(super) fn weight(system: &SystemSearch) -> usize {
+    let size: usize = system.pairs.iter().map(|(n, v)| n.len() + v.len()).sum();
+    let times = system
+        .types
+        .as_ref()
+        .map_or(r4().resource_count(), Vec::len);
+    size.saturating_add(16).saturating_mul(times)
+}
+
 /// The parameters of Resource that are understood (http://hl7.org/fhir/R4/search.html#all).
 fn is_of_all(code: &str) -> bool {
     matches!(

@@ -380,6 +380,36 @@ fn a_malformed_bundle_is_refused_whole() {
 }
 
 #[test]
+fn what_entries_ask_is_no_longer_than_a_request_may_be() {
+    use Reason::*;
+    let long = |bytes: usize| simple("GET", &format!("Patient?name={}", "x".repeat(bytes)));
+    let found = entries(&post("batch", &[long(8_179), long(8_180)]));
+    assert!(found[0].asks.is_ok());
+    let refused = found[1].asks.as_ref().unwrap_err();
+    assert_eq!(refused.reason, TargetTooLong);
+    let whole = post("transaction", &[long(8_180)]).refused();
+    assert_eq!(whole, (TargetTooLong, String::new()));
+    let condition = format!(
+        r#""method":"POST","url":"Patient","ifNoneExist":"name={}""#,
+        "x".repeat(8_192)
+    );
+    let found = entries(&post("batch", &[entry(&condition, PATIENT)]));
+    let refused = found[0].asks.as_ref().unwrap_err();
+    assert_eq!(refused.reason, HeadTooLarge);
+    // all of them together
+    let many = |n| post("batch", &vec![long(8_179); n]);
+    assert_eq!(entries(&many(64)).len(), 64);
+    let no = (TooLarge, "Bundle.entry.request.url".to_owned());
+    assert_eq!(many(65).refused(), no);
+    // searches of all types are as many searches as there are types
+    let all = |n| post("batch", &vec![simple("GET", "?_id=1"); n]);
+    assert_eq!(entries(&all(100)).len(), 100);
+    assert_eq!(all(1_000).refused(), (TooLarge, "_type".to_owned()));
+    let of_two = vec![simple("GET", "?_type=Patient,Observation&_id=1"); 1_000];
+    assert_eq!(entries(&post("batch", &of_two)).len(), 1_000);
+}
+
+#[test]
 fn a_transaction_writes_nothing_twice() {
     let put = |id: &str| {
         entry(
