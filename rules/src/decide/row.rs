@@ -8,7 +8,7 @@ use crate::fhir::labels;
 use crate::fhir::tables::{SubjectRule, TypeId, r4};
 use crate::fhir::target::is_id;
 use crate::mask::probe::Finding;
-use crate::mask::row::{Contained, Inner, Walked, is_key, quoted, walk};
+use crate::mask::row::{AllContained, Contained, Inner, Walked, is_key, quoted, walk};
 use crate::mask::scan::{self, skip_space, skip_value};
 use crate::mask::{Fault, Stop};
 use crate::pack::compile::RESTRICTED;
@@ -108,7 +108,7 @@ impl RowJudge {
                 at,
                 &sighted.view,
                 &candidates.probe,
-                contained.as_deref(),
+                contained.as_ref(),
                 bench,
                 out,
             )?;
@@ -278,7 +278,7 @@ impl Bench {
 
     /// Judges the contained resources of the row at `at`: each by its own labels and its own
     /// type's grants, under its container's conditions (D8).
-    pub(super) fn judge_contained(&self, bytes: &[u8], at: usize) -> Result<Vec<Contained>, Stop> {
+    pub(super) fn judge_contained(&self, bytes: &[u8], at: usize) -> Result<AllContained, Stop> {
         let mut places = Vec::new();
         let mut bad = None;
         scan::members(bytes, at, 0, |member| {
@@ -321,13 +321,13 @@ impl Bench {
         let sighted = self
             .stance
             .sighted(&self.program, candidates, candidates.likely);
-        let mut scratch = Vec::new();
+        let (mut scratch, nothing) = (Vec::new(), AllContained::default());
         let walked = walk(
             bytes,
             at,
             &sighted.view,
             &candidates.probe,
-            Some(&[]),
+            Some(&nothing),
             self,
             &mut scratch,
         )?;
@@ -344,7 +344,7 @@ impl Bench {
             at,
             &sighted.view,
             &candidates.probe,
-            Some(&[]),
+            Some(&nothing),
             self,
             &mut scratch,
         )?;

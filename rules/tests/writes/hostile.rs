@@ -222,3 +222,21 @@ fn lists_of_any_length_are_compared_in_time() {
     );
     assert_eq!(told(&reply), (422, "write-needs-merge meta.tag".to_owned()));
 }
+
+#[test]
+fn many_contained_resources_and_references_to_them_are_judged_in_time() {
+    let many = 0..50_000;
+    let order = json!({
+        "resourceType": "MedicationRequest", "status": "active", "intent": "order",
+        "subject": {"reference": "Patient/p1"},
+        "contained": many.clone().map(|n| json!({"resourceType": "Medication", "id": format!("m{n}")})).collect::<Vec<_>>(),
+        "supportingInformation": many.map(|n| json!({"reference": format!("#m{n}")})).collect::<Vec<_>>(),
+    });
+    // each sought among all, this would hold a core for long
+    let reply = ask(
+        "all",
+        &mut store(),
+        &Asks::with("POST", "/MedicationRequest", order),
+    );
+    assert_eq!(reply.status, 201);
+}
