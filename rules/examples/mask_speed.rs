@@ -98,6 +98,7 @@ fn ask(program: &Arc<Program>, mint: &Mint, role: &str, answer: &Bytes) -> usize
         page_max: 500,
         withheld_notice: true,
         row_max: 32 << 20,
+        body_max: 4 << 20,
         window: 256 << 10,
     };
     let request = Request::new("GET", "/Observation", "status=final");

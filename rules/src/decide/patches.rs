@@ -17,7 +17,7 @@ use crate::mask::scan::MAX_DEPTH;
 use crate::pack::Can;
 use crate::refusal::{No, Reason};
 
-/// How many times as much as the largest row all operations together may look at and move.
+/// How many times as much as the largest body all operations together may look at and move.
 const MOST_WORK: usize = 4;
 /// What it costs to move an item of a list, as against looking at a byte.
 const ITEM: usize = 8;
@@ -54,7 +54,7 @@ pub(super) fn patch(desk: &Desk<'_>, patch: &Patch) -> Decision {
         return Err(No::named(Reason::WriteNeedsMerge, r4().name(resource)));
     }
     let row = parse(&stored.bytes)?;
-    let made = applied(row, patch.body.bytes(), desk.service.row_max)?;
+    let made = applied(row, patch.body.bytes(), desk.service.body_max)?;
     let body = Body::of_patch(made.into(), resource)?;
     fits(desk, &author, resource, body.bytes())?;
     replace(desk, &author, resource, &stored, body.bytes(), if_match)

@@ -1,13 +1,14 @@
 //! One row judged: which grants match it, under which view it leaves, or that it doesn't.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::stance::{self, Candidates, Sighted, Stance};
 use crate::fhir::labels;
 use crate::fhir::tables::{SubjectRule, TypeId, r4};
 use crate::fhir::target::is_id;
-use crate::mask::probe::Finding;
+use crate::mask::probe::{Finding, by_object, of_object};
 use crate::mask::row::{AllContained, Contained, Inner, Walked, is_key, quoted, walk};
 use crate::mask::scan::{self, skip_space, skip_value};
 use crate::mask::{Fault, Stop};
@@ -209,11 +210,10 @@ impl Bench {
                 .iter()
                 .filter(move |f| f.slot.question == stance::LABEL && f.slot.part == part)
         };
+        let named = by_object(found(1));
         for code in found(0) {
-            let systems: Vec<&str> = found(1)
-                .filter(|s| s.object == code.object)
-                .map(|s| labels::system(&s.text))
-                .collect();
+            let own = of_object(&named, code.object);
+            let systems: Vec<&str> = own.iter().map(|(_, s)| labels::system(s)).collect();
             for (index, class) in self.program.classes.iter().enumerate() {
                 let has = class.labels.iter().any(|label| {
                     let fits = match label.system.as_deref() {
@@ -408,12 +408,13 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
         SubjectRule::NoPatient | SubjectRule::Undetermined => Whose::Unclear(Vec::new()),
         SubjectRule::Paths(_) => {
             let mut ids: Vec<Box<str>> = Vec::new();
+            let mut known = HashSet::new();
             let mut clear = true;
             for finding in of(stance::SUBJECT) {
                 let text = without_version(&finding.text);
                 match text.split_once('/') {
                     Some(("Patient", id)) if is_id(id) => {
-                        if !ids.iter().any(|known| **known == *id) {
+                        if known.insert(id) {
                             ids.push(id.into());
                         }
                     }

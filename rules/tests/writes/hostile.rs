@@ -240,3 +240,58 @@ fn many_contained_resources_and_references_to_them_are_judged_in_time() {
     );
     assert_eq!(reply.status, 201);
 }
+
+#[test]
+fn many_labels_and_codes_are_judged_in_time() {
+    let labels: Vec<Value> = (0..40_000)
+        .map(|n| json!({"system": "urn:x", "code": n.to_string()}))
+        .collect();
+    let categories: Vec<Value> = (0..40_000)
+        .map(|n| json!({"coding": [{"system": "urn:x", "code": n.to_string()}]}))
+        .collect();
+    let mut new = row(None, "final", "n");
+    // each sought among all, these would hold a core for minutes
+    new["meta"] = json!({"security": labels});
+    new["category"] = json!(categories);
+    let reply = ask(
+        "all",
+        &mut store(),
+        &Asks::with("POST", "/Observation", new.clone()),
+    );
+    assert_eq!(reply.status, 201);
+    let grants = r#"
+  [[role.grant]]
+  on = ["Observation"]
+  can = ["read", "create"]
+  where = "category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
+"#;
+    new["meta"] = json!({});
+    let reply = asked(
+        grants,
+        &mut store(),
+        &Asks::with("POST", "/Observation", new),
+    );
+    assert_eq!(told(&reply), (403, "not-granted Observation".to_owned()));
+}
+
+#[test]
+fn a_patch_makes_nothing_that_could_not_be_sent() {
+    let text = "n".repeat(1 << 20);
+    let mut wide = row(Some("wide"), "final", "n");
+    wide["note"] = json!([{"text": text}]);
+    let copy = |times: usize| {
+        json!(vec![
+            json!({"op": "copy", "from": "/note/0", "path": "/note/-"});
+            times
+        ])
+    };
+    for (times, status) in [(2, 200), (4, 413)] {
+        let mut server = Store::of(std::slice::from_ref(&wide));
+        let reply = ask(
+            "all",
+            &mut server,
+            &Asks::with("PATCH", "/Observation/wide", copy(times)),
+        );
+        assert_eq!(reply.status, status, "{times}");
+    }
+}
