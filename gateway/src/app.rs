@@ -249,6 +249,7 @@ impl Plan {
                     page_max: u32::try_from(service.page.max).unwrap_or(u32::MAX),
                     withheld_notice: service.withheld_notice,
                     row_max: config.limits.row_bytes,
+                    body_max: config.limits.body_bytes,
                     window: WINDOW,
                 },
                 program: program.clone(),

@@ -41,6 +41,7 @@ fn permit(program: &Arc<Program>) -> Box<Permit> {
         page_max: 500,
         withheld_notice: true,
         row_max: 32 << 20,
+        body_max: 4 << 20,
         window: 256 << 10,
     };
     let interaction = understand(Request::new("GET", "/Observation", "")).expect("a search");

@@ -60,6 +60,7 @@ impl Asker {
             page_max: 500,
             withheld_notice: true,
             row_max: 32 << 20,
+            body_max: 4 << 20,
             window: 256 << 10,
         };
         let request = Request::new("GET", path, "");

@@ -29,7 +29,7 @@ pub(super) fn delete(desk: &Desk<'_>, delete: &Delete) -> Decision {
             return Err(No::new(Reason::NotFound).because("nothing visible to delete"));
         }
     };
-    let version = version(desk, resource, &stored, if_match)?;
+    let version = version(desk, &author, resource, &stored, if_match)?;
     Ok(forward(desk, resource, &stored.id, version))
 }
 

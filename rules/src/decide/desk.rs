@@ -168,8 +168,8 @@ impl<'a> Desk<'a> {
         })
     }
 
-    /// The read grants that bound what the caller may write (D17); `None` where no role of his
-    /// reads the type at all.
+    /// The read grants, or search grants where there are none, that bound what the caller may write
+    /// (D17); `None` where no role of his sees the type at all.
     pub(super) fn sight(&self, resource: TypeId) -> Option<Right> {
         let candidates = self.stance.reads_of_author(resource)?.clone();
         self.note(&candidates);

@@ -56,6 +56,8 @@ pub struct Service {
     pub withheld_notice: bool,
     /// Largest row, bytes.
     pub row_max: usize,
+    /// Largest body of a write, bytes: a patch makes nothing larger.
+    pub body_max: usize,
     /// Masked bytes that are held before an answer begins to stream.
     pub window: usize,
 }

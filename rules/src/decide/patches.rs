@@ -16,10 +16,19 @@ use crate::mask::scan::MAX_DEPTH;
 use crate::pack::Can;
 use crate::refusal::{No, Reason};
 
+/// How many times as much as the largest body all operations together may look at and move.
+const MOST_WORK: usize = 4;
+/// What it costs to move an item of a list, as against looking at a byte.
+const ITEM: usize = 8;
+
 /// `PATCH [base]/[type]/[id]` and `PATCH [base]/[type]?…`
 pub(super) fn patch(desk: &Desk<'_>, patch: &Patch) -> Decision {
     let resource = patch.resource;
     let author = author(desk, resource, Can::Patch)?;
+    if author.sight.is_none() {
+        // a patch tells by how it fails what is there
+        return Err(No::named(Reason::NotGranted, r4().name(resource)));
+    }
     if !author.sees_whole(desk) {
         return Err(No::named(Reason::WriteNeedsMerge, r4().name(resource)));
     }
@@ -31,19 +40,20 @@ pub(super) fn patch(desk: &Desk<'_>, patch: &Patch) -> Decision {
         }
     };
     let if_match = patch.if_match.as_deref();
-    version(desk, resource, &stored, if_match)?;
+    version(desk, &author, resource, &stored, if_match)?;
     if !stored.whole {
         return Err(No::named(Reason::WriteNeedsMerge, r4().name(resource)));
     }
     let row = parse(&stored.bytes)?;
+    let most = desk.left_to_patch().min(desk.service.body_max);
     let mut size = size(&row);
-    let made = applied(row, patch.body.bytes(), desk.left_to_patch(), &mut size);
+    let made = applied(row, patch.body.bytes(), most, &mut size);
     // what fails at its end has cost as much
     desk.patched(size);
     let made = made?;
     let body = Body::of_patch(made.into(), resource)?;
     fits(desk, &author, resource, body.bytes())?;
-    replace(desk, resource, &stored, body.bytes(), if_match)
+    replace(desk, &author, resource, &stored, body.bytes(), if_match)
 }
 
 /// The row after the patch. Its type and id stay. `size` is that of the row, and then of the
@@ -54,11 +64,14 @@ fn applied(mut row: Value, patch: &[u8], most: usize, size: &mut usize) -> Resul
         serde_json::from_slice(patch).map_err(|_| No::named(Reason::NotUnderstood, "patch"))?;
     let named = |row: &Value| ["resourceType", "id"].map(|key| row.get(key).cloned());
     let before = named(&row);
+    let mut work = 0usize;
     for operation in operations {
         let (grows, deep) = grown(&row, &operation);
         let larger = size.saturating_add(grows);
         let depth = operation.path().tokens().count().saturating_add(deep);
-        if larger > most || depth > MAX_DEPTH as usize {
+        work = work.saturating_add(effort(&row, &operation));
+        let toil = work > most.saturating_mul(MOST_WORK);
+        if larger > most || toil || depth > MAX_DEPTH as usize {
             return Err(No::named(Reason::TooLarge, "patch"));
         }
         *size = larger;
@@ -69,6 +82,34 @@ fn applied(mut row: Value, patch: &[u8], most: usize, size: &mut usize) -> Resul
         return Err(No::named(Reason::NotUnderstood, "id").because("a patch of type or id"));
     }
     serde_json::to_vec(&row).map_err(|_| failed("the result can't be written"))
+}
+
+/// How much an operation has to look at and to move, in bytes or so: what it takes from or compares
+/// with, and the items behind the one that it puts in or takes out.
+fn effort(row: &Value, operation: &PatchOperation) -> usize {
+    let at = |pointer: &str| row.pointer(pointer).map_or(0, size);
+    let behind = |pointer: &str| match pointer.rsplit_once('/') {
+        None | Some((_, "-")) => 0,
+        Some((list, _)) => {
+            let items = row
+                .pointer(list)
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len);
+            items.saturating_mul(ITEM)
+        }
+    };
+    let path = operation.path().as_str();
+    match operation {
+        PatchOperation::Add(add) => size(&add.value) + behind(path),
+        PatchOperation::Replace(replace) => size(&replace.value),
+        PatchOperation::Test(test) => size(&test.value),
+        PatchOperation::Remove(_) => behind(path),
+        PatchOperation::Copy(copy) => at(copy.from.as_str()) + behind(path),
+        PatchOperation::Move(from) => {
+            let from = from.from.as_str();
+            at(from) + behind(from) + behind(path)
+        }
+    }
 }
 
 /// How many bytes an operation may add at most, and how many levels what it adds has.

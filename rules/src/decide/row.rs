@@ -1,6 +1,7 @@
 //! One row judged: which grants match it, under which view it leaves, or that it doesn't.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::stance::{self, Candidates, Sighted, Stance};
@@ -8,8 +9,8 @@ use crate::fhir::labels;
 use crate::fhir::tables::{SubjectRule, TypeId, r4};
 use crate::fhir::target::is_id;
 use crate::mask::form::{By, Forms, Notes};
-use crate::mask::probe::Finding;
-use crate::mask::row::{Contained, Inner, Walked, is_key, quoted, walk};
+use crate::mask::probe::{Finding, by_object, of_object};
+use crate::mask::row::{AllContained, Contained, Inner, Walked, is_key, quoted, walk};
 use crate::mask::scan::{self, skip_space, skip_value};
 use crate::mask::sink::Sink;
 use crate::mask::{Fault, Stop};
@@ -141,7 +142,7 @@ impl RowJudge {
                         at,
                         &sighted.view,
                         &candidates.probe,
-                        contained.as_deref(),
+                        contained.as_ref(),
                         bench,
                         out,
                     );
@@ -162,7 +163,7 @@ impl RowJudge {
             // worth it only where more rows follow
             if !fits && self.forms.learns() && bytes.len() - end > (end - at) / 2 {
                 let row = bytes.get(at..).unwrap_or_default();
-                if let Some(by) = bench.walked_by(row, candidates, sighted, contained.as_deref()) {
+                if let Some(by) = bench.walked_by(row, candidates, sighted, contained.as_ref()) {
                     self.forms.learn(row, used, by);
                 }
             }
@@ -259,11 +260,10 @@ impl Bench {
                 .iter()
                 .filter(move |f| f.slot.question == stance::LABEL && f.slot.part == part)
         };
+        let named = by_object(found(1));
         for code in found(0) {
-            let systems: Vec<&str> = found(1)
-                .filter(|s| s.object == code.object)
-                .map(|s| labels::system(&s.text))
-                .collect();
+            let own = of_object(&named, code.object);
+            let systems: Vec<&str> = own.iter().map(|(_, s)| labels::system(s)).collect();
             for (index, class) in self.program.classes.iter().enumerate() {
                 let has = class.labels.iter().any(|label| {
                     let fits = match label.system.as_deref() {
@@ -333,7 +333,7 @@ impl Bench {
         bytes: &[u8],
         at: usize,
         scratch: &mut S,
-    ) -> Result<Vec<Contained>, Stop> {
+    ) -> Result<AllContained, Stop> {
         let mut places = Vec::new();
         let mut bad = None;
         scan::members(bytes, at, 0, |member| {
@@ -360,7 +360,7 @@ impl Bench {
         row: &[u8],
         candidates: &'a Candidates,
         sighted: &'a Sighted,
-        contained: Option<&'a [Contained]>,
+        contained: Option<&'a AllContained>,
     ) -> Option<By<'a>> {
         let contained = match contained {
             None => None,
@@ -416,12 +416,13 @@ impl Bench {
         let sighted = self
             .stance
             .sighted(&self.program, candidates, candidates.likely);
+        let nothing = AllContained::default();
         let walked = walk(
             bytes,
             at,
             &sighted.view,
             &candidates.probe,
-            Some(&[]),
+            Some(&nothing),
             self,
             scratch,
         )?;
@@ -438,7 +439,7 @@ impl Bench {
             at,
             &sighted.view,
             &candidates.probe,
-            Some(&[]),
+            Some(&nothing),
             self,
             scratch,
         )?;
@@ -503,13 +504,14 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
         SubjectRule::NoPatient | SubjectRule::Undetermined => Whose::Unclear(Vec::new()),
         SubjectRule::Paths(_) => {
             let mut ids: Vec<Box<str>> = Vec::new();
+            let mut known = HashSet::new();
             let mut clear = true;
             for finding in of(stance::SUBJECT) {
                 let text = without_version(&finding.text);
                 let slash = text.bytes().position(|b| b == b'/');
                 match slash.and_then(|at| text.split_at_checked(at)) {
                     Some(("Patient", id)) if is_id(below(id)) => {
-                        if !ids.iter().any(|known| **known == *below(id)) {
+                        if known.insert(below(id)) {
                             ids.push(below(id).into());
                         }
                     }

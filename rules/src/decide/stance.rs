@@ -36,7 +36,7 @@ pub(crate) struct Stance {
     columns: [Column; Can::ALL.len()],
     /// Histories of a type and of everything, which need another scope.
     wide_history: Column,
-    /// Read grants, scopes aside, where scopes give none of them.
+    /// Read or, where there are none, search grants, scopes aside, where scopes give none of them.
     beyond_scopes: Column,
     shared: Shared,
     views: RwLock<HashMap<(TypeId, Can, u128), Arc<Sighted>>>,
@@ -111,8 +111,13 @@ impl Program {
         let [read, search, ..] = &columns;
         let out_of_reach =
             |c: &Option<Arc<Candidates>>| c.as_ref().is_some_and(|c| c.reach == Reach::None);
-        let beyond_scopes = match read.iter().any(out_of_reach) {
-            true => column(Can::Read, Rights::READ, &Authority::Unscoped),
+        let beyond_scopes = match read.iter().chain(search).any(out_of_reach) {
+            true => {
+                let reads = column(Can::Read, Rights::READ, &Authority::Unscoped);
+                let searches = column(Can::Search, Rights::SEARCH, &Authority::Unscoped);
+                let both = reads.into_iter().zip(searches);
+                both.map(|(read, search)| read.or(search)).collect()
+            }
             false => Vec::new(),
         };
         let copies = tables
@@ -307,10 +312,11 @@ impl Stance {
         self.wide_history.get(resource.index())?.as_ref()
     }
 
-    /// The read grants that a write's author has, within his scopes or beyond them: leaving a
-    /// scope out makes nothing writable.
+    /// The read grants that a write's author has, or the search grants where he has none, within
+    /// his scopes or beyond them: leaving a scope out makes nothing writable.
     pub(crate) fn reads_of_author(&self, resource: TypeId) -> Option<&Arc<Candidates>> {
-        let own = self.candidates(resource, Can::Read)?;
+        let own = self.candidates(resource, Can::Read);
+        let own = own.or_else(|| self.candidates(resource, Can::Search))?;
         match own.reach {
             Reach::None => self.beyond_scopes.get(resource.index())?.as_ref(),
             _ => Some(own),

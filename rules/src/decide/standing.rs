@@ -65,7 +65,7 @@ impl Bench {
                 at,
                 &sighted.view,
                 &candidates.probe,
-                contained.as_deref(),
+                contained.as_ref(),
                 self,
                 &mut shown,
             )?;

@@ -39,7 +39,7 @@ pub(super) enum Current {
 pub(super) struct Author {
     /// To the write itself.
     pub(super) right: Right,
-    /// To what he reads; `None` where he reads nothing of the type.
+    /// To what he reads or finds; `None` where he sees nothing of the type.
     pub(super) sight: Option<Right>,
 }
 

@@ -4,6 +4,8 @@
 //! must still be there: what a view adds (marks, reasons for absence) doesn't count, what it takes
 //! does.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 /// The first element of `body` that isn't in `shown`, by its path from the type; `None` where all
@@ -59,21 +61,76 @@ pub(super) fn has_conditional_reference(value: &Value) -> bool {
     }
 }
 
-/// Lists of `meta` that a write leaves as they are (D18): the first that differs.
+/// Lists of `meta` that a write leaves as they are (D18), those of resources inside the row too:
+/// the first that differs.
 pub(super) fn changed_meta(stored: &Value, new: &Value) -> Option<&'static str> {
+    changed_lists(stored, new).or_else(|| {
+        let mut before = Inner::new();
+        within(stored, &mut before);
+        let mut after = Inner::new();
+        within(new, &mut after);
+        after.iter().find_map(|(name, resources)| {
+            let stored = before.get(name)?;
+            let mut pairs = resources
+                .iter()
+                .flat_map(|new| stored.iter().map(move |s| (s, new)));
+            pairs.find_map(|(stored, new)| changed_lists(stored, new))
+        })
+    })
+}
+
+/// Resources inside a row by type and id, each more than once perhaps.
+type Inner<'v> = HashMap<(&'v str, &'v str), Vec<&'v Value>>;
+
+fn within<'v>(value: &'v Value, found: &mut Inner<'v>) {
+    match value {
+        Value::Object(members) => members.values().for_each(|value| add(value, found)),
+        Value::Array(items) => items.iter().for_each(|value| add(value, found)),
+        _ => {}
+    }
+}
+
+fn add<'v>(value: &'v Value, found: &mut Inner<'v>) {
+    let word = |key| value.get(key).and_then(Value::as_str);
+    if let Some(resource) = word("resourceType") {
+        let id = word("id").unwrap_or_default();
+        let known = found.entry((resource, id)).or_default();
+        // two that differ are enough: nothing is the same as both
+        let is_other = |known: &&Value| changed_lists(known, value).is_some();
+        if known.len() < 2 && known.iter().all(is_other) {
+            known.push(value);
+        }
+    }
+    within(value, found);
+}
+
+/// A list of `meta`; `None` where something else stands there.
+fn list<'v>(row: &'v Value, key: &str) -> Option<&'v [Value]> {
+    let list = match row.get("meta") {
+        None => return Some(&[]),
+        Some(meta) => meta.as_object()?.get(key),
+    };
+    match list {
+        None => Some(&[]),
+        Some(list) => list.as_array().map(Vec::as_slice),
+    }
+}
+
+fn changed_lists(stored: &Value, new: &Value) -> Option<&'static str> {
     let lists = [
         ("security", "meta.security"),
         ("tag", "meta.tag"),
         ("profile", "meta.profile"),
     ];
     lists.into_iter().find_map(|(key, name)| {
-        let of = |row: &Value| -> Vec<Value> {
-            let list = row.get("meta").and_then(|meta| meta.get(key));
-            list.and_then(Value::as_array).cloned().unwrap_or_default()
+        let same = match (list(stored, key), list(new, key)) {
+            // caller and server choose how long they are
+            (Some(stored), Some(new)) => {
+                stored == new || stored.iter().collect::<HashSet<_>>() == new.iter().collect()
+            }
+            // what has another shape can't be kept
+            _ => false,
         };
-        let (stored, new) = (of(stored), of(new));
-        let same = stored.iter().all(|item| new.contains(item))
-            && new.iter().all(|item| stored.contains(item));
         (!same).then_some(name)
     })
 }

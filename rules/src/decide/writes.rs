@@ -55,7 +55,7 @@ pub(super) fn update(desk: &Desk<'_>, update: &Update) -> Decision {
     match &update.aim {
         Aim::Id(id) => match author.current(desk, resource, id)? {
             Current::Unknown(question) => Ok(Decided::Ask(vec![question])),
-            Current::Row(stored) => replace(desk, resource, &stored, body, if_match),
+            Current::Row(stored) => replace(desk, &author, resource, &stored, body, if_match),
             Current::Nothing => make_there(desk, resource, id, body, if_match),
         },
         Aim::Found(search) => match found(desk, search)? {
@@ -65,7 +65,7 @@ pub(super) fn update(desk: &Desk<'_>, update: &Update) -> Decision {
                 None => Err(invisible()),
                 Some(stored) => {
                     let body = with_id(body, &stored.id)?;
-                    replace(desk, resource, &stored, &body, if_match)
+                    replace(desk, &author, resource, &stored, &body, if_match)
                 }
             },
         },
@@ -165,12 +165,13 @@ pub(super) fn fits(
 /// Forwards the row that takes the place of `stored`, under the version that was judged.
 pub(super) fn replace(
     desk: &Desk<'_>,
+    author: &Author,
     resource: TypeId,
     stored: &Stored,
     body: &Bytes,
     if_match: Option<&str>,
 ) -> Decision {
-    let version = version(desk, resource, stored, if_match)?;
+    let version = version(desk, author, resource, stored, if_match)?;
     if !stored.whole {
         return Err(No::named(Reason::WriteNeedsMerge, r4().name(resource)));
     }
@@ -192,6 +193,7 @@ pub(super) fn replace(
 /// be the same.
 pub(super) fn version(
     desk: &Desk<'_>,
+    author: &Author,
     resource: TypeId,
     stored: &Stored,
     if_match: Option<&str>,
@@ -202,7 +204,7 @@ pub(super) fn version(
     match &stored.version {
         Some(version) => Ok(Some(weak(version))),
         // what was judged can't be held fast; where nothing can be hidden, nothing was judged
-        None if makes_anywhere(desk, resource) => Ok(None),
+        None if makes_anywhere(desk, resource) && author.sees_every_row(desk) => Ok(None),
         None => Err(No::named(Reason::NotSupported, "If-Match")
             .because("a server without versions can't be written safely")),
     }

@@ -105,3 +105,22 @@ impl Probe {
             .filter_map(|s| s.slot)
     }
 }
+
+/// What was found, by the object that it stands in: a row may have as much of it as fits, so it is
+/// looked up and never sought.
+pub(crate) fn by_object<'f>(found: impl Iterator<Item = &'f Finding<'f>>) -> Vec<(usize, &'f str)> {
+    let mut all: Vec<(usize, &str)> = found.map(|f| (f.object, &*f.text)).collect();
+    all.sort_by_key(|(object, _)| *object);
+    all
+}
+
+/// Those of one object, in their order.
+pub(crate) fn of_object<'l, 'f>(
+    all: &'l [(usize, &'f str)],
+    object: usize,
+) -> &'l [(usize, &'f str)] {
+    let from = all.partition_point(|(at, _)| *at < object);
+    let rest = all.get(from..).unwrap_or_default();
+    let many = rest.partition_point(|(at, _)| *at == object);
+    rest.get(..many).unwrap_or_default()
+}

@@ -4,6 +4,7 @@
 //! Under a view that hides something, white space between tokens goes, so that it can't tell
 //! what was there (D7). Under a view that hides nothing, the row leaves byte for byte.
 
+mod inside;
 mod links;
 mod seen;
 mod siblings;
@@ -11,6 +12,7 @@ mod write;
 
 use std::borrow::Cow;
 
+pub(crate) use inside::{AllContained, Contained};
 use seen::{has, set};
 
 use super::compile::REDACTED;
@@ -19,17 +21,6 @@ use super::scan::{self, byte, deeper, expect, fault, skip_value};
 use super::sink::Sink;
 use super::view::{Act, Node, NodeId, View, Words};
 use super::{Fault, Stop};
-use crate::fhir::tables::TypeId;
-
-/// A contained resource, judged before its container is walked.
-#[derive(Debug, Default)]
-pub(crate) struct Contained {
-    pub(crate) id: Box<str>,
-    /// `None`: of a type that the tables don't know, or no resource.
-    pub(crate) resource: Option<TypeId>,
-    /// `None`: it goes, with the references to it.
-    pub(crate) view: Option<std::sync::Arc<View>>,
-}
 
 /// Judges resources inside a row.
 pub(crate) trait Inner {
@@ -57,7 +48,7 @@ pub(crate) fn walk<'a, S: Sink>(
     at: usize,
     view: &'a View,
     probe: &'a Probe,
-    contained: Option<&'a [Contained]>,
+    contained: Option<&'a AllContained>,
     inner: &'a dyn Inner,
     out: &mut S,
 ) -> Result<Walked<'a>, Stop> {
@@ -112,7 +103,7 @@ struct Walk<'a, 'o, S> {
     bytes: &'a [u8],
     view: &'a View,
     probe: &'a Probe,
-    contained: Option<&'a [Contained]>,
+    contained: Option<&'a AllContained>,
     inner: &'a dyn Inner,
     out: &'o mut S,
     /// Where the span begins that is copied next.

@@ -5,7 +5,7 @@ use super::Wrong;
 use crate::fhir::tables::{
     Element, ElementType, Param, ParamKind, ParamPath, StructId, Tables, TypeId,
 };
-use crate::mask::probe::{Finding, Probe};
+use crate::mask::probe::{Finding, Probe, by_object, of_object};
 use crate::mask::row::slot;
 
 /// One `param=value[,value]`.
@@ -94,24 +94,25 @@ impl Condition {
 
     /// Whether a row with these findings meets the condition.
     pub(crate) fn holds(&self, findings: &[Finding<'_>], question: u16) -> bool {
-        let of =
-            |part: u8| move |f: &&Finding<'_>| f.slot.question == question && f.slot.part == part;
-        let system_of = |object: usize| findings.iter().filter(of(1)).find(|f| f.object == object);
-        let value_of = |object: usize| findings.iter().filter(of(0)).find(|f| f.object == object);
-        let by_value = findings.iter().filter(of(0)).any(|found| {
-            self.wanted.iter().any(|token| {
-                let system = system_of(found.object).map(|f| &*f.text);
-                (token.code.is_empty() || *token.code == *found.text) && token.fits(system)
-            })
+        let part = |part: u8| {
+            let of = |f: &&Finding<'_>| f.slot.question == question && f.slot.part == part;
+            by_object(findings.iter().filter(of))
+        };
+        let (values, systems) = (part(0), part(1));
+        let by_value = values.iter().any(|(object, text)| {
+            let system = of_object(&systems, *object).first().map(|(_, text)| *text);
+            self.wanted
+                .iter()
+                .any(|token| (token.code.is_empty() || *token.code == **text) && token.fits(system))
         });
         // `system|` asks for any code, an absent one too
         by_value
-            || findings.iter().filter(of(1)).any(|found| {
-                value_of(found.object).is_none()
+            || systems.iter().any(|(object, text)| {
+                of_object(&values, *object).is_empty()
                     && self
                         .wanted
                         .iter()
-                        .any(|t| t.code.is_empty() && t.fits(Some(&found.text)))
+                        .any(|t| t.code.is_empty() && t.fits(Some(text)))
             })
     }
 }

@@ -160,6 +160,7 @@ pub fn service() -> Service {
         page_max: 500,
         withheld_notice: true,
         row_max: 32 << 20,
+        body_max: 4 << 20,
         window: 256 << 10,
     }
 }

@@ -5,6 +5,7 @@ mod support;
 
 mod conditions;
 mod creates;
+mod hostile;
 mod rows;
 mod scopes;
 

@@ -2,7 +2,7 @@
 //! row's values.
 
 use super::super::probe::{Probe, Slot};
-use super::super::row::{Contained, Inner, is_key, walk};
+use super::super::row::{AllContained, Inner, is_key, walk};
 use super::super::scan::{self, skip_space};
 use super::super::sink::Sink;
 use super::super::view::View;
@@ -82,7 +82,7 @@ pub(crate) struct By<'a> {
     pub(crate) probe: &'a Probe,
     pub(crate) inner: &'a dyn Inner,
     /// Its contained resources as they were judged, and what of them decided that.
-    pub(crate) contained: Option<(&'a [Contained], Notes)>,
+    pub(crate) contained: Option<(&'a AllContained, Notes)>,
 }
 
 /// What a walk did.

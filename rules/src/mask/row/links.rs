@@ -98,16 +98,8 @@ impl<S: Sink> Walk<'_, '_, S> {
                 self.needs_contained = true;
                 return Ok(None);
             };
-            // several with one id: it goes with the first that goes
-            let mut kept = None;
-            for one in contained.iter().filter(|c| c.id.as_bytes() == id) {
-                if one.view.is_none() {
-                    return Ok(None);
-                }
-                let of = one.resource.map_or(0, |t| copies.of(t));
-                kept = Some(kept.unwrap_or(3) & of);
-            }
-            return Ok(kept);
+            let id = std::str::from_utf8(id).ok();
+            return Ok(id.and_then(|id| contained.shown(id, copies)));
         }
         Ok(Some(target(&reference).map_or(fallback, |t| copies.of(t))))
     }
@@ -161,31 +153,29 @@ impl<S: Sink> Walk<'_, '_, S> {
         if byte(self.bytes, at)? != b'[' {
             return Ok((skip_value(self.bytes, at, depth)?, Kept::No));
         }
-        let mut next = contained.iter();
-        self.array(at, depth, |walk, at, depth| {
-            match next.next().and_then(|c| c.view.as_deref()) {
-                Some(view) => {
-                    let outer = std::mem::replace(&mut walk.view, view);
-                    let meta = std::mem::take(&mut walk.meta_kept);
-                    let withheld = std::mem::take(&mut walk.withheld);
-                    walk.inside = true;
-                    let result = walk.object(at, view.root, None, depth, Kind::Root);
-                    let goes = std::mem::replace(&mut walk.withheld, withheld);
-                    walk.inside = false;
-                    walk.meta_kept = meta;
-                    walk.view = outer;
-                    let (end, kept) = result?;
-                    Ok((
-                        end,
-                        if goes || view.withholds {
-                            Kept::No
-                        } else {
-                            kept
-                        },
-                    ))
-                }
-                None => Ok((skip_value(walk.bytes, at, depth)?, Kept::No)),
+        let mut views = contained.views();
+        self.array(at, depth, |walk, at, depth| match views.next().flatten() {
+            Some(view) => {
+                let outer = std::mem::replace(&mut walk.view, view);
+                let meta = std::mem::take(&mut walk.meta_kept);
+                let withheld = std::mem::take(&mut walk.withheld);
+                walk.inside = true;
+                let result = walk.object(at, view.root, None, depth, Kind::Root);
+                let goes = std::mem::replace(&mut walk.withheld, withheld);
+                walk.inside = false;
+                walk.meta_kept = meta;
+                walk.view = outer;
+                let (end, kept) = result?;
+                Ok((
+                    end,
+                    if goes || view.withholds {
+                        Kept::No
+                    } else {
+                        kept
+                    },
+                ))
             }
+            None => Ok((skip_value(walk.bytes, at, depth)?, Kept::No)),
         })
     }
 
