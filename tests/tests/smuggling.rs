@@ -28,6 +28,9 @@ struct Stage {
     _tokens: Tokens,
 }
 
+/// A way to send a payload, and what came of it.
+type Way = fn(&Gateway, &Maker, &Payload, usize) -> talk::Outcome;
+
 impl Stage {
     fn open() -> Self {
         let upstream = Upstream::start(ledger::echo);
@@ -52,12 +55,7 @@ impl Stage {
     }
 
     /// Lets every payload run in every way that `ways` knows, and checks what came of all of them.
-    fn run(
-        &self,
-        payloads: &[Payload],
-        ways: &[fn(&Gateway, &Maker, &Payload, usize) -> talk::Outcome],
-        at_least: usize,
-    ) {
+    fn run(&self, payloads: &[Payload], ways: &[Way], at_least: usize) {
         let ledger = Ledger::of(&self.gateway, &self.upstream, &self.maker, payloads, ways);
         ledger.check(at_least);
     }
