@@ -7,8 +7,8 @@ use std::path::PathBuf;
 pub use crate::noted::skip;
 use crate::{peers, synthea};
 
-/// Whether `what` is here: `binary`, `python`, `node`, `synthea`, `sslyze`, `slowhttptest` or
-/// `h2load`. Where it isn't, the skip is noted
+/// Whether `what` is here: `binary`, `python`, `node`, `synthea`, `sslyze`, `slowhttptest`,
+/// `h2load` or `promtool`. Where it isn't, the skip is noted
 /// and the test returns:
 ///
 /// ```ignore
@@ -31,6 +31,7 @@ pub fn need(what: &str) -> bool {
         "sslyze" => sslyze().is_none().then_some("sslyze (CHARTWARD_SSLYZE)"),
         "slowhttptest" => lacks("slowhttptest").then_some("slowhttptest"),
         "h2load" => lacks("h2load").then_some("h2load"),
+        "promtool" => lacks("promtool").then_some("promtool"),
         other => panic!("no such need: `{other}`"),
     };
     match missing {

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use chartward_tests::need;
-use chartward_tests::noted::skip;
+use chartward_tests::{need, need_all};
 
 use super::*;
 
 #[test]
 fn metrics_are_what_prometheus_reads_and_name_nobody() {
-    if !need("binary") {
+    if !need_all(&["binary", "promtool"]) {
         return;
     }
     let stage = Stage::new("");
@@ -44,9 +43,7 @@ fn metrics_are_what_prometheus_reads_and_name_nobody() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let Ok(mut promtool) = spawned else {
-        return skip("promtool");
-    };
+    let mut promtool = spawned.expect("promtool");
     let mut input = promtool.stdin.take().expect("its input");
     input.write_all(text.as_bytes()).expect("the text");
     drop(input);

@@ -87,7 +87,7 @@ fn a_question_goes_out_again_and_the_write_after_it_once() {
     let count = asked.clone();
     let stage = Stage::before("", move |seen| {
         // each other answer closes a connection that the next question would have taken
-        let closes = seen.method == "GET" && count.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+        let closes = seen.method == "GET" && count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
         match closes {
             true => chart(seen).close(),
             false => chart(seen),
