@@ -117,7 +117,7 @@ impl Room {
     }
 }
 
-/// The upstream's answer; `None` where it says that there is none.
+/// The upstream's answer; `None` where it says that there is none, or that a search is none.
 async fn answer(
     pool: &Pool,
     question: &Question,
@@ -135,7 +135,13 @@ async fn answer(
     match answer.status {
         StatusCode::OK if answer.is_json() => {}
         StatusCode::NOT_FOUND | StatusCode::GONE if !inquiry.is_search() => return Ok(None),
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
+        // a condition that the upstream rejects: of a batch, its entry is refused alone
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY
+            if inquiry.is_search() =>
+        {
+            return Ok(None);
+        }
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
             return Err(No::new(Reason::UpstreamRejected));
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
