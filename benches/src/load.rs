@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::bodies::Row;
 use crate::proxies::{Bench, Proxy};
+use chartward_benches::bodies::Row;
 
 /// One measurement.
 #[derive(Debug, Clone, Copy)]

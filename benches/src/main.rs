@@ -5,18 +5,19 @@
 //! hidden values (where the proxy is to hide them) and the journal grew by at least the requests
 //! counted. Compare ratios within one run only.
 
-mod bodies;
 mod load;
 mod proxies;
 mod report;
+mod upstream;
 
 use std::env;
 use std::process::ExitCode;
 
-use bodies::{Row, Upstream};
+use chartward_benches::bodies::Row;
 use chartward_tests::Tokens;
 use proxies::{Bench, Proxy};
 use report::Line;
+use upstream::Upstream;
 
 /// The role of the token that every request carries.
 const ROLE: &str = "nurse";

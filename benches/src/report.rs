@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::bodies::Row;
 use crate::load::Measured;
 use crate::proxies::Bench;
+use chartward_benches::bodies::Row;
 
 /// What was measured of one proxy for one row.
 pub struct Line {
@@ -91,7 +91,7 @@ pub fn preamble(bench: &Bench, rounds: usize, seconds: usize, connections: usize
     println!("  {}", bench.envoy_version());
     println!("the gateway's configuration (durability `write` and `fsync` side by side):");
     println!("  TLS 1.3, bearer token (ES256), pack with hidden elements, mask, journal; pack:");
-    for line in crate::bodies::PACK.trim().lines() {
+    for line in chartward_benches::bodies::PACK.trim().lines() {
         println!("    {line}");
     }
 }

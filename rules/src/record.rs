@@ -94,6 +94,28 @@ pub(crate) struct Row {
     pub(crate) classes: Arc<str>,
 }
 
+/// The row that the upstream says it wrote, whether or not its author may read it.
+#[derive(Debug)]
+pub(crate) struct Written<'a> {
+    pub(crate) resource: &'static str,
+    pub(crate) id: Option<&'a str>,
+    pub(crate) version: Option<&'a str>,
+}
+
+/// A window that is about to leave.
+#[derive(Debug)]
+pub(crate) struct Disclosed<'a> {
+    pub(crate) status: u16,
+    pub(crate) rows: &'a [Row],
+    /// How many rows don't leave.
+    pub(crate) withheld: u64,
+    /// Masked bytes.
+    pub(crate) bytes: usize,
+    /// Which window of the answer, from 1.
+    pub(crate) part: u32,
+    pub(crate) written: Option<Written<'a>>,
+}
+
 /// The part that the records of one permitted request share: everything but time, phase and outcome.
 pub(crate) fn shared(call: &Call, grants: &[Arc<str>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(640);
@@ -133,15 +155,8 @@ pub(crate) fn attempt(shared: &[u8], now: Time) -> Vec<u8> {
 }
 
 /// What is about to leave.
-pub(crate) fn disclosure(
-    shared: &[u8],
-    now: Time,
-    status: u16,
-    rows: &[Row],
-    withheld: u64,
-    bytes: usize,
-    part: u32,
-) -> Vec<u8> {
+pub(crate) fn disclosure(shared: &[u8], now: Time, disclosed: &Disclosed<'_>) -> Vec<u8> {
+    let rows = disclosed.rows;
     let mut out = open(shared.len() + 160 + rows.len() * 110, now, "disclosure");
     out.extend_from_slice(shared);
     out.extend_from_slice(br#","disclosed":{"patients":["#);
@@ -174,13 +189,21 @@ pub(crate) fn disclosure(
         out.push(b'}');
     }
     out.extend_from_slice(br#"],"withheld":"#);
-    number(&mut out, withheld);
+    number(&mut out, disclosed.withheld);
     out.extend_from_slice(br#","bytes":"#);
-    number(&mut out, bytes as u64);
+    number(&mut out, disclosed.bytes as u64);
     out.extend_from_slice(br#","part":"#);
-    number(&mut out, u64::from(part));
-    out.extend_from_slice(br#"},"status":"#);
-    number(&mut out, u64::from(status));
+    number(&mut out, u64::from(disclosed.part));
+    out.push(b'}');
+    if let Some(written) = &disclosed.written {
+        out.extend_from_slice(br#","written":{"type":"#);
+        string(&mut out, written.resource);
+        optional(&mut out, "id", written.id);
+        optional(&mut out, "version", written.version);
+        out.push(b'}');
+    }
+    out.extend_from_slice(br#","status":"#);
+    number(&mut out, u64::from(disclosed.status));
     out.push(b'}');
     out
 }
@@ -198,7 +221,9 @@ pub fn event(now: Time, phase: &str, node: &str, fields: &str) -> Vec<u8> {
     out
 }
 
-/// How a request ended: `outcome` is `complete`, `refused`, `broken` or `abandoned`.
+/// How a request ended: `outcome` is `complete`, `broken` or `abandoned`; where something was sent
+/// that may change something, and its caller is refused all the same, `rejected` (the upstream said
+/// so) or `unknown` (whether it was done).
 pub fn closing(
     call: &Call,
     now: Time,

@@ -237,7 +237,7 @@ impl Reason {
                 "upstream-unavailable",
                 502,
                 "transient",
-                "the clinical server could not be reached",
+                "the clinical server could not be reached, or it failed",
             ),
             Self::UpstreamTimeout => (
                 "upstream-unavailable",

@@ -5,10 +5,11 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-use chartward_rules::fhir::tables::{Element, ElementType, StructId, r4};
-use chartward_rules::pack::Program;
+use chartward_rules::decide::admissible;
+use chartward_rules::fhir::tables::{Element, ElementType, StructId, TypeId, r4};
+use chartward_rules::pack::{Can, Program};
 use serde_json::{Map, Value, json};
-use support::{Asked, ask, pack};
+use support::{Asked, ask, pack, subject};
 
 static PACK: LazyLock<Arc<Program>> =
     LazyLock::new(|| pack(include_str!("../packs/outpatient.toml")));
@@ -83,6 +84,35 @@ fn each_role_is_granted_these_types_and_no_other() {
         }
         assert_eq!(read, granted, "{role} reads");
         assert_eq!(search, granted, "{role} searches");
+    }
+}
+
+/// Every type of R4 and every way to write: what isn't listed here is refused before its body is read.
+#[test]
+fn each_role_writes_these_types_and_no_other() {
+    let bedside: &[&str] = &["AllergyIntolerance", "Immunization", "Observation"];
+    let chart: Vec<&str> = CLINICAL
+        .iter()
+        .copied()
+        .filter(|name| !["DocumentReference", "ServiceRequest"].contains(name))
+        .collect();
+    let table: [(&str, [&[&str]; 4]); 6] = [
+        ("front-desk", [SCHEDULING, &[], &[], &[]]),
+        ("nurse", [bedside, bedside, &[], &[]]),
+        ("physician", [&chart, &chart, &chart, &[]]),
+        ("coder", [&[], &[], &[], &[]]),
+        ("lab-device", [&["Observation"], &[], &[], &[]]),
+        ("nobody", [&[], &[], &[], &[]]),
+    ];
+    let cans = [Can::Create, Can::Update, Can::Patch, Can::Delete];
+    for (role, granted) in table {
+        for (can, granted) in cans.into_iter().zip(granted) {
+            let may = |t: &TypeId| admissible(&PACK, &subject(&[role]), None, *t, can).is_ok();
+            let found = r4().resources().filter(may).map(|t| r4().name(t));
+            let found: BTreeSet<&str> = found.collect();
+            let granted: BTreeSet<&str> = granted.iter().copied().collect();
+            assert_eq!(found, granted, "{role} {can:?}");
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 
 ROLES are the parts that the peer plays by itself (`lab-filler,payer`), or `-`; without names all
 scenarios run. The client's own server, which receives notifications, listens on a free loopback
-port. Prints one JSON line a scenario: {"scenario", "status", "at", "message"}, where `at` and
-`message` are of the first step that isn't passed.
+port. Prints one JSON line a scenario: {"scenario", "status", "odd": [[step, message], …]} with the
+steps that failed, or the first one where all are skipped.
 """
 
 import json
@@ -53,12 +53,13 @@ def main() -> None:
     if len(reports) != 1:
         sys.exit((data / "said").read_text())
     for result in json.loads(reports[0].read_text()):
-        odd = next((s for s in result["steps"] if s["status"] not in ("passed", "warning")), {})
+        bad = [s for s in result["steps"] if s["status"] in ("failed", "error")]
+        if result["status"] == "skipped":
+            bad = result["steps"][:1]
         line = {
             "scenario": pathlib.Path(result["file"]).stem,
             "status": result["status"],
-            "at": odd.get("name"),
-            "message": odd.get("message"),
+            "odd": [[step["name"], step["message"]] for step in bad],
         }
         print(json.dumps(line), flush=True)
 

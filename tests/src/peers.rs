@@ -79,8 +79,8 @@ pub struct Scenario {
     pub name: String,
     /// `passed`, `warning`, `failed`, `error` or `skipped`.
     pub status: String,
-    /// The first step that isn't passed, and what was said of it.
-    pub odd: Option<(String, String)>,
+    /// The steps that failed, and what was said of each; the first one where all are skipped.
+    pub odd: Vec<(String, String)>,
 }
 
 /// Runs scenarios (all of them where none is named) through a gateway whose server plays `roles`
@@ -96,13 +96,16 @@ pub fn scenarios(gateway: &Gateway, token: &str, roles: &str, names: &[&str]) ->
             .env("TOKEN", token)
             .env("SSL_CERT_FILE", gateway.ca_file()),
     );
-    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     said.lines()
         .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-        .map(|line: Value| Scenario {
-            name: text(&line["scenario"]).unwrap_or_default(),
-            status: text(&line["status"]).unwrap_or_default(),
-            odd: text(&line["at"]).map(|at| (at, text(&line["message"]).unwrap_or_default())),
+        .map(|line: Value| {
+            let odd = line["odd"].as_array().into_iter().flatten();
+            Scenario {
+                name: text(&line["scenario"]),
+                status: text(&line["status"]),
+                odd: odd.map(|step| (text(&step[0]), text(&step[1]))).collect(),
+            }
         })
         .collect()
 }

@@ -113,6 +113,21 @@ fn demo_shows_one_chart_in_three_views_a_refusal_and_their_records() {
         .collect();
     assert!(orders.len() > 5 && orders.iter().all(|r| r["status"] == "active"));
     assert_eq!(lab.send(Request::get(&chart)).status, 403);
+    // it files a result, which it can't read back
+    let result = fs::read(at.join("result.json")).expect("the demo's result");
+    let filed =
+        lab.send(Request::new("POST", "/fhir/Observation").body("application/fhir+json", &result));
+    assert_eq!((filed.status, filed.body.len()), (201, 0));
+    let place = filed.header("location").to_owned();
+    let (_, id) = place.split_once("/fhir/Observation/").expect("a place");
+    let id = id.split('/').next().unwrap_or_default();
+    let target = format!("/fhir/Observation/{id}");
+    assert_eq!(lab.send(Request::get(&target)).status, 403);
+    let seen = as_role("nurse", &target);
+    assert_eq!(
+        (seen.status, &seen.json()["status"]),
+        (200, &"final".into())
+    );
 
     // each has its record, and the journal holds
     demo.signal("TERM");
@@ -130,7 +145,7 @@ fn demo_shows_one_chart_in_three_views_a_refusal_and_their_records() {
     };
     assert_eq!(
         (count("disclosure"), count("closing"), count("refusal")),
-        (6, 6, 4),
+        (8, 8, 5),
         "{records}"
     );
     for hidden in ["Pemberton", "eyJ"] {

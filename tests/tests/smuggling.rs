@@ -15,7 +15,7 @@ mod talk;
 
 use chartward_tests::{Gateway, Setup, Tokens, Upstream, need};
 
-use ledger::Ledger;
+use ledger::{Ledger, Way};
 use payload::{Maker, Payload};
 
 const PACK: &str = include_str!("packs/ward.toml");
@@ -52,12 +52,7 @@ impl Stage {
     }
 
     /// Lets every payload run in every way that `ways` knows, and checks what came of all of them.
-    fn run(
-        &self,
-        payloads: &[Payload],
-        ways: &[fn(&Gateway, &Maker, &Payload, usize) -> talk::Outcome],
-        at_least: usize,
-    ) {
+    fn run(&self, payloads: &[Payload], ways: &[Way], at_least: usize) {
         let ledger = Ledger::of(&self.gateway, &self.upstream, &self.maker, payloads, ways);
         ledger.check(at_least);
     }

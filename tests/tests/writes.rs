@@ -2,9 +2,11 @@
 //! server, of the sandbox's, and of scripted ones.
 
 mod alone;
+mod answers;
 mod bundles;
 mod conditional;
 mod detached;
 mod histories;
+mod hostile;
 mod races;
 mod stage;

@@ -18,7 +18,7 @@ use chartward_tests::process::Process;
 use chartward_tests::{Client, Gateway, Protocol, Request, Setup, Tokens, plain, skip};
 
 use crate::ROLE;
-use crate::bodies::{HIDDEN, PACK, Row, SHOWN};
+use chartward_benches::bodies::{HIDDEN, PACK, Row, SHOWN};
 
 /// What all proxies share: upstream, certificate, token, keys.
 pub struct Bench<'a> {

@@ -141,7 +141,12 @@ impl Reloader {
             .control
             .block_on(self.recorder.commit(self.record(&fields)));
         receipt.map_err(|error| Failed::Other(error.to_string()))?;
+        let kept: Vec<_> = state.services.iter().map(|s| s.name.clone()).collect();
         let generation = self.pipeline.live.swap(state);
+        let gone = before.services.iter().map(|s| &s.name);
+        gone.filter(|name| !kept.contains(name)).for_each(|name| {
+            self.pipeline.metrics.upstream_healthy(name, 0);
+        });
         // after it: what a handshake lets in is judged by no older trust
         self.door
             .change(plan.config.limits.clone(), plan.tls.server.clone());

@@ -315,10 +315,15 @@ impl Metrics {
         }
     }
 
-    /// The figures of a service's upstream, which has this many servers. The same for the same
-    /// name.
-    pub fn upstream_of(&self, service: &str, servers: usize) -> UpstreamMetrics {
-        self.upstreams.of(service, servers)
+    /// The figures of a service's upstream. The same for the same name.
+    pub fn upstream_of(&self, service: &str) -> UpstreamMetrics {
+        self.upstreams.of(service)
+    }
+
+    /// Of each of a service's servers, 0 while checks find it down; in place of what there was of
+    /// that service.
+    pub fn upstream_healthy(&self, service: &str, servers: usize) -> Vec<IntGauge> {
+        self.upstreams.healthy(service, servers)
     }
 
     /// Brings the number of fetches of keys up to these totals.

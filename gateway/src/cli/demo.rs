@@ -94,6 +94,7 @@ fn run(port: Option<u16>, directory: Option<PathBuf>, out: &mut dyn Write) -> io
         )?;
     }
     fs::write(directory.join("outpatient.toml"), PACK)?;
+    fs::write(directory.join("result.json"), result())?;
     let config = directory.join("config.toml");
     fs::write(
         &config,
@@ -110,6 +111,15 @@ fn run(port: Option<u16>, directory: Option<PathBuf>, out: &mut dyn Write) -> io
     running.stop();
     drop((issuer, server));
     Ok(())
+}
+
+/// A result for the lab device to file.
+fn result() -> String {
+    let patient = clinic::PATIENT;
+    format!(
+        r#"{{"resourceType":"Observation","status":"final","category":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory"}}]}}],"code":{{"coding":[{{"system":"http://loinc.org","code":"2823-3"}}]}},"subject":{{"reference":"{patient}"}},"valueQuantity":{{"value":4.10,"unit":"mmol/L","system":"http://unitsofmeasure.org","code":"mmol/L"}}}}
+"#
+    )
 }
 
 fn configuration(https: u16, metrics: u16, base: &str, issuer: &str, upstream: &str) -> String {
@@ -203,6 +213,12 @@ fn commands(
         "a lab device, known by its certificate alone, reads active orders",
         format!(
             "{curl} --cert {d}/lab-analyzer.pem --key {d}/lab-analyzer.key '{base}/ServiceRequest?_count=3'"
+        ),
+    )?;
+    example(
+        "and files a result, which it can't read back",
+        format!(
+            "{curl} -i --cert {d}/lab-analyzer.pem --key {d}/lab-analyzer.key -H 'Content-Type: application/fhir+json' --data @{d}/result.json {base}/Observation"
         ),
     )?;
     example("nobody: refused", format!("{curl} -i {base}/{patient}"))?;

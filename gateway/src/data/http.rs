@@ -33,6 +33,17 @@ const OVERRIDES: [&str; 5] = [
     "x-rewrite-url",
 ];
 
+/// Headers that change what a write does, and aren't understood: conditions (RFC 9110 section 13),
+/// a part of a whole (section 14.5), a Provenance to be made beside it (D22).
+const NOT_OF_WRITES: [HeaderName; 6] = [
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::IF_RANGE,
+    header::CONTENT_RANGE,
+    HeaderName::from_static("x-provenance"),
+];
+
 /// Makes request ids: a random part for the core, and a count.
 #[derive(Debug)]
 pub struct Ids {
@@ -243,19 +254,30 @@ fn expects_to_continue(head: &Parts) -> bool {
     )
 }
 
+/// Refuses what a write would be made to hang on, or mean, by headers that don't count here: to
+/// leave one out could do what its sender ruled out.
+pub fn unconditioned(head: &Parts) -> Result<(), No> {
+    let named = NOT_OF_WRITES
+        .into_iter()
+        .find(|n| head.headers.contains_key(n));
+    match named {
+        Some(name) => Err(No::named(Reason::NotSupported, name.as_str())),
+        None => Ok(()),
+    }
+}
+
 /// A body where none belongs: such a one another reader of the same bytes could see differently.
 pub fn misplaced() -> No {
     No::new(Reason::NotUnderstood).because("a body where none belongs")
 }
 
-/// Refuses by the head alone a body that is encoded, or there where none belongs (`most` is 0).
-pub fn announced<B: Body>(head: &Parts, body: &B, most: usize) -> Result<(), No> {
-    if most == 0 {
-        return match body.size_hint().lower() == 0 && !head.headers.contains_key(header::EXPECT) {
-            true => Ok(()),
-            false => Err(misplaced()),
-        };
-    }
+/// Whether the head announces no body.
+pub fn bodiless<B: Body>(head: &Parts, body: &B) -> bool {
+    body.size_hint().lower() == 0 && !head.headers.contains_key(header::EXPECT)
+}
+
+/// Refuses by the head alone a body that is encoded.
+pub fn not_encoded(head: &Parts) -> Result<(), No> {
     if head.headers.contains_key(header::CONTENT_ENCODING) {
         let due = "Content-Encoding: identity";
         return Err(No::named(Reason::UnsupportedMediaType, due));

@@ -12,7 +12,8 @@ mod shed;
 mod state;
 
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,12 +23,12 @@ use chartward_rules::record::Call;
 use chartward_rules::refusal::{No, Reason};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
-use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{sleep, timeout_at};
 
 use super::gate::{Body, Stream};
 use super::http as head_stage;
-use super::listen::{Excess, Gathered, Handler, Peer, Upload};
+use super::listen::{Busy, Excess, Gathered, Handler, Peer, Upload};
 use super::pages::{Pages, Position};
 use super::upstream::Ask;
 use crate::base::clock::now;
@@ -71,6 +72,8 @@ pub struct Core {
     ids: head_stage::Ids,
     /// Requests that go on though their caller may have left.
     detached: AtomicUsize,
+    /// Gives those up.
+    cut: Notify,
     shed: Shed,
 }
 
@@ -102,6 +105,7 @@ impl Handler for Pipeline {
             view: Mutex::new(Arc::new(view)),
             ids: head_stage::Ids::new(),
             detached: AtomicUsize::new(0),
+            cut: Notify::new(),
             shed: Shed::default(),
         })
     }
@@ -110,10 +114,18 @@ impl Handler for Pipeline {
         Caller::new(peer)
     }
 
-    async fn finish(core: Arc<Core>) {
+    async fn finish(core: Arc<Core>, until: tokio::time::Instant) {
+        let ended = async {
+            while core.detached.load(Ordering::Relaxed) > 0 {
+                sleep(LOOK).await;
+            }
+        };
+        let mut ended = pin!(ended);
         // writes whose callers left run to their end
-        while core.detached.load(Ordering::Relaxed) > 0 {
-            sleep(LOOK).await;
+        if timeout_at(until, &mut ended).await.is_err() {
+            // or say that it isn't known, while there is someone to say it to
+            core.cut.notify_waiters();
+            ended.await;
         }
         core.tell_shed();
         // the notes of requests that just ended are handed over by the recorder's own task
@@ -171,6 +183,8 @@ struct Entered {
     passing: Vec<(HeaderName, HeaderValue)>,
     /// Its part of the memory that bodies share.
     _body: Option<Gathered>,
+    /// Its place among the requests that are answered at once.
+    _busy: Arc<Busy>,
 }
 
 /// One request on its way.
@@ -187,6 +201,8 @@ struct Exchange {
     is_head: bool,
     /// Closed where the caller left and the request goes on without him.
     stays: Option<oneshot::Sender<()>>,
+    /// How it ends is counted, or will be by its guard.
+    counted: AtomicBool,
 }
 
 /// Runs what may change something to its true outcome, whether or not the caller stays.
@@ -198,7 +214,12 @@ async fn detached(mut exchange: Exchange, entered: Entered) -> Response<Body> {
     let ends = Ends(core);
     let task = tokio::spawn(async move {
         let _ends = ends;
-        exchange.serve(entered).await
+        let core = exchange.core.clone();
+        tokio::select! {
+            biased;
+            response = exchange.serve(entered) => response,
+            () = core.cut.notified() => Response::new(Body::Empty),
+        }
     });
     match task.await {
         Ok(response) => response,
@@ -231,6 +252,7 @@ impl Exchange {
             interaction: None,
             is_head: head.method == Method::HEAD,
             stays: None,
+            counted: AtomicBool::new(false),
         }
     }
 
@@ -257,6 +279,7 @@ impl Exchange {
             authorization,
             passing,
             _body,
+            _busy,
         } = entered;
         let Some(service) = self.view.version.services.get(place) else {
             return Err(Refused::new(No::new(Reason::NotUnderstood), call));
@@ -305,6 +328,7 @@ impl Exchange {
         let unwritten = || Refused {
             no: No::new(Reason::JournalUnavailable),
             call: call.clone(),
+            sent: false,
         };
         let entry = answer.entry(now());
         let receipt = self
@@ -335,6 +359,7 @@ impl Exchange {
         let refuse = |no| Refused {
             no,
             call: call.clone(),
+            sent: false,
         };
         let unwritten = || refuse(No::new(Reason::JournalUnavailable));
         let attempt = permit.attempt(now());
@@ -375,8 +400,13 @@ impl Exchange {
         let answer = match pool.send(&ask).await {
             Ok(answer) => answer,
             Err(fault) => {
-                guard.disarm();
-                return Err(refuse(of_fault(&fault)));
+                let no = of_fault(&fault);
+                if fault.is_unsent() {
+                    guard.disarm();
+                    return Err(refuse(no));
+                }
+                guard.refused(no.reason.status());
+                return Err(refuse(no).sent());
             }
         };
         let status = answer.status.as_u16();
@@ -389,9 +419,9 @@ impl Exchange {
             last_modified: answer.last_modified(),
         };
         if let Err(no) = judge.head(head) {
-            guard.disarm();
+            guard.refused(no.reason.status());
             answer.discard();
-            return Err(refuse(no));
+            return Err(refuse(no).sent());
         }
         if let Some(length) = answer.body.announced() {
             judge.announced(length);
@@ -435,9 +465,10 @@ impl Exchange {
                 Err(refuse(No::new(Reason::NotFound).because("not visible")))
             }
             Err(no) => {
-                rest.guard.disarm();
+                rest.guard.refused(no.reason.status());
                 let call = rest.refused.take().unwrap_or(call);
-                Err(Refused { no, call })
+                let sent = true;
+                Err(Refused { no, call, sent })
             }
         }
     }
@@ -445,6 +476,15 @@ impl Exchange {
     /// Whether a detached request's caller left.
     fn caller_left(&self) -> bool {
         self.stays.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // the caller left before there was anything to guard
+        if !self.counted.load(Ordering::Relaxed) {
+            self.finished(Outcome::Abandoned);
+        }
     }
 }
 

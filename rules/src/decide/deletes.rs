@@ -3,7 +3,6 @@
 
 use super::desk::{Decided, Decision, Desk};
 use super::judge::Wrote;
-use super::matches::{Found, found};
 use super::permit::Outbound;
 use super::stored::Current;
 use super::writes::{author, go, place, version, weak};
@@ -17,26 +16,18 @@ pub(super) fn delete(desk: &Desk<'_>, delete: &Delete) -> Decision {
     let resource = delete.resource;
     let author = author(desk, resource, Can::Delete)?;
     let if_match = delete.if_match.as_deref();
-    let stored = match &delete.aim {
-        Aim::Id(id) => {
-            // what can't be hidden needn't be looked at
-            if author.sees_every_row(desk) {
-                return Ok(forward(desk, resource, id, if_match.map(weak)));
-            }
-            match author.current(desk, resource, id)? {
-                Current::Unknown(question) => return Ok(Decided::Ask(vec![question])),
-                Current::Row(stored) => Some(stored),
-                Current::Nothing => None,
-            }
+    // what can't be hidden needn't be looked at
+    if let Aim::Id(id) = &delete.aim
+        && author.sees_every_row(desk)
+    {
+        return Ok(forward(desk, resource, id, if_match.map(weak)));
+    }
+    let stored = match author.aimed(desk, resource, &delete.aim)? {
+        Current::Unknown(question) => return Ok(Decided::Ask(vec![question])),
+        Current::Row(stored) => stored,
+        Current::Nothing => {
+            return Err(No::new(Reason::NotFound).because("nothing visible to delete"));
         }
-        Aim::Found(search) => match found(desk, search)? {
-            Found::Unknown(question) => return Ok(Decided::Ask(vec![question])),
-            Found::One(bytes) => author.sees(desk, &bytes)?,
-            Found::Nothing => None,
-        },
-    };
-    let Some(stored) = stored else {
-        return Err(No::new(Reason::NotFound).because("nothing visible to delete"));
     };
     let version = version(desk, resource, &stored, if_match)?;
     Ok(forward(desk, resource, &stored.id, version))

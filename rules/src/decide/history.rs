@@ -30,12 +30,18 @@ pub(super) fn history(desk: &Desk<'_>, asked: &Interaction, history: &History) -
             (vec![desk.rows(&right)], None, true, true)
         }
         Level::System => {
-            let rights: Vec<Right> = r4()
-                .resources()
-                .filter_map(|resource| wide(desk, resource).ok())
-                .collect();
+            let mut rights: Vec<Right> = Vec::new();
+            let mut no = No::named(Reason::NotGranted, "_history");
+            for resource in r4().resources() {
+                match wide(desk, resource) {
+                    Ok(right) => rights.push(right),
+                    // granted, and kept back by the scopes alone
+                    Err(why) if why.reason == Reason::InsufficientScope => no = why,
+                    Err(_) => {}
+                }
+            }
             if rights.is_empty() {
-                return Err(No::named(Reason::NotGranted, "_history"));
+                return Err(no);
             }
             let complete = rights.len() == r4().resource_count();
             let rows = rights.iter().map(|right| desk.rows(right)).collect();

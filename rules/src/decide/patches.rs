@@ -8,10 +8,9 @@ use json_patch::{PatchOperation, patch_unsafe};
 use serde_json::Value;
 
 use super::desk::{Decided, Decision, Desk};
-use super::matches::{Found, found};
 use super::stored::Current;
 use super::writes::{author, fits, parse, replace, version};
-use crate::fhir::interaction::{Aim, Body, Patch};
+use crate::fhir::interaction::{Body, Patch};
 use crate::fhir::tables::r4;
 use crate::mask::scan::MAX_DEPTH;
 use crate::pack::Can;
@@ -24,20 +23,12 @@ pub(super) fn patch(desk: &Desk<'_>, patch: &Patch) -> Decision {
     if !author.sees_whole(desk) {
         return Err(No::named(Reason::WriteNeedsMerge, r4().name(resource)));
     }
-    let stored = match &patch.aim {
-        Aim::Id(id) => match author.current(desk, resource, id)? {
-            Current::Unknown(question) => return Ok(Decided::Ask(vec![question])),
-            Current::Row(stored) => Some(stored),
-            Current::Nothing => None,
-        },
-        Aim::Found(search) => match found(desk, search)? {
-            Found::Unknown(question) => return Ok(Decided::Ask(vec![question])),
-            Found::One(bytes) => author.sees(desk, &bytes)?,
-            Found::Nothing => None,
-        },
-    };
-    let Some(stored) = stored else {
-        return Err(No::new(Reason::NotFound).because("nothing visible to patch"));
+    let stored = match author.aimed(desk, resource, &patch.aim)? {
+        Current::Unknown(question) => return Ok(Decided::Ask(vec![question])),
+        Current::Row(stored) => stored,
+        Current::Nothing => {
+            return Err(No::new(Reason::NotFound).because("nothing visible to patch"));
+        }
     };
     let if_match = patch.if_match.as_deref();
     version(desk, resource, &stored, if_match)?;

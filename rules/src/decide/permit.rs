@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::facts::Question;
 use super::judge::Judge;
 use crate::proof::{Entry, Receipt, Released, Ticket, WrongReceipt};
-use crate::record::{self, Call, Time};
+use crate::record::{self, Call, Disclosed, Time};
 use crate::refusal::AnswerHead;
 
 /// A request that waits for answers.
@@ -31,6 +31,11 @@ impl Asked {
     /// change something.
     pub fn opening(&self, now: Time) -> Entry {
         Entry::note(record::attempt(&self.shared, now))
+    }
+
+    /// The call, as far as it is decided.
+    pub fn call(&self) -> &Call {
+        &self.call
     }
 
     /// The call, to decide again.
@@ -195,8 +200,15 @@ impl Answer {
     /// Its record.
     pub fn entry(&self, now: Time) -> Entry {
         let shared = record::shared(&self.call, &[]);
-        let status = self.head.status;
-        let json = record::disclosure(&shared, now, status, &[], 0, self.body.len(), 1);
+        let disclosed = Disclosed {
+            status: self.head.status,
+            rows: &[],
+            withheld: 0,
+            bytes: self.body.len(),
+            part: 1,
+            written: None,
+        };
+        let json = record::disclosure(&shared, now, &disclosed);
         Entry::new(json, self.ticket.same())
     }
 

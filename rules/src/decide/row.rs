@@ -7,9 +7,11 @@ use super::stance::{self, Candidates, Sighted, Stance};
 use crate::fhir::labels;
 use crate::fhir::tables::{SubjectRule, TypeId, r4};
 use crate::fhir::target::is_id;
+use crate::mask::form::{By, Forms, Notes};
 use crate::mask::probe::Finding;
 use crate::mask::row::{Contained, Inner, Walked, is_key, quoted, walk};
 use crate::mask::scan::{self, skip_space, skip_value};
+use crate::mask::sink::Sink;
 use crate::mask::{Fault, Stop};
 use crate::pack::compile::RESTRICTED;
 use crate::pack::{Can, Classes, Program};
@@ -41,9 +43,22 @@ pub(crate) struct RowJudge {
     candidates: Arc<Candidates>,
     /// Element paths that the search reads; a row whose view hides one doesn't leave (D10).
     reads: Vec<Vec<&'static str>>,
-    seen: Vec<(u128, Arc<Sighted>, bool)>,
+    seen: Vec<Seen>,
     /// The union that the last row was under.
     last: u128,
+    /// What rows before this one were like.
+    forms: Forms,
+    /// Bytes of the longest row so far, whole or not.
+    longest: usize,
+}
+
+/// The view of a union of grants.
+#[derive(Debug)]
+struct Seen {
+    mask: u128,
+    sighted: Arc<Sighted>,
+    /// Whether it shows all that the search reads.
+    shows: bool,
 }
 
 /// What became of a row.
@@ -76,6 +91,8 @@ impl RowJudge {
             reads,
             seen: Vec::new(),
             last,
+            forms: Forms::default(),
+            longest: 0,
         }
     }
 
@@ -91,34 +108,65 @@ impl RowJudge {
         at: usize,
         out: &mut Vec<u8>,
     ) -> Result<(usize, Judged), Stop> {
-        let resource = type_at(bytes, at)?;
-        if resource != Some(self.candidates.resource) {
-            return Ok((skip_value(bytes, at, 0)?, Judged::Other));
-        }
         let from = out.len();
-        let candidates = self.candidates.clone();
         let mut used = self.last;
         let mut contained = None;
         // what is found doesn't depend on the view, so the second round is the last
         for _ in 0..4 {
-            let (sighted, shows_reads) = self.sighted(used);
-            let bench = &self.bench;
-            let walked = walk(
-                bytes,
-                at,
-                &sighted.view,
-                &candidates.probe,
-                contained.as_deref(),
-                bench,
-                out,
-            )?;
+            let seen = self.sighted(used);
+            let Some(Seen { sighted, shows, .. }) = self.seen.get(seen) else {
+                break;
+            };
+            let (bench, candidates) = (&self.bench, &*self.candidates);
+            let known = match contained {
+                None => self.forms.replay(bytes, at, used, out)?,
+                Some(_) => None,
+            };
+            let fits = known.is_some();
+            let walked = match known {
+                Some(walked) => walked,
+                None => {
+                    if type_at(bytes, at)? != Some(candidates.resource) {
+                        return Ok((skip_value(bytes, at, 0)?, Judged::Other));
+                    }
+                    // one that may not be whole yet is rather stepped over than walked in vain
+                    let there = bytes.len() - at;
+                    if there < 2 * self.longest
+                        && matches!(skip_value(bytes, at, 0), Err(Stop::Incomplete))
+                    {
+                        return Err(Stop::Incomplete);
+                    }
+                    let walked = walk(
+                        bytes,
+                        at,
+                        &sighted.view,
+                        &candidates.probe,
+                        contained.as_deref(),
+                        bench,
+                        out,
+                    );
+                    let length = match &walked {
+                        Ok(walked) => walked.end - at,
+                        Err(_) => there,
+                    };
+                    self.longest = self.longest.max(length);
+                    walked?
+                }
+            };
             if walked.needs_contained && contained.is_none() {
-                contained = Some(bench.judge_contained(bytes, at)?);
+                contained = Some(bench.judge_contained(bytes, at, &mut Vec::new())?);
                 out.truncate(from);
                 continue;
             }
             let end = walked.end;
-            let standing = bench.stand(&candidates, &walked.findings, true);
+            // worth it only where more rows follow
+            if !fits && self.forms.learns() && bytes.len() - end > (end - at) / 2 {
+                let row = bytes.get(at..).unwrap_or_default();
+                if let Some(by) = bench.walked_by(row, candidates, sighted, contained.as_deref()) {
+                    self.forms.learn(row, used, by);
+                }
+            }
+            let standing = bench.stand(candidates, &walked.findings, true);
             if standing.mask == 0 {
                 out.truncate(from);
                 return Ok((end, Judged::Hidden));
@@ -129,9 +177,9 @@ impl RowJudge {
                 out.truncate(from);
                 continue;
             }
-            let row = bench.row(&candidates, &walked, &sighted, standing);
+            let row = bench.row(candidates, &walked, sighted, standing);
             return match row {
-                Some(row) if !walked.withheld && shows_reads => Ok((end, Judged::Leaves(row))),
+                Some(row) if !walked.withheld && *shows => Ok((end, Judged::Leaves(row))),
                 _ => {
                     out.truncate(from);
                     Ok((end, Judged::Hidden))
@@ -141,19 +189,21 @@ impl RowJudge {
         Err(scan::fault("a row whose grants can't be settled", at))
     }
 
-    /// The view of a union, and whether it shows all that the search reads.
-    fn sighted(&mut self, mask: u128) -> (Arc<Sighted>, bool) {
-        if let Some((_, sighted, shows)) = self.seen.iter().find(|(m, _, _)| *m == mask) {
-            return (sighted.clone(), *shows);
+    /// Where the view of a union is, among those seen.
+    fn sighted(&mut self, mask: u128) -> usize {
+        if let Some(index) = self.seen.iter().position(|seen| seen.mask == mask) {
+            return index;
         }
         let (program, candidates) = (&self.bench.program, &self.candidates);
         let sighted = self.bench.stance.sighted(program, candidates, mask);
-        let shows = self
-            .reads
-            .iter()
-            .all(|path| program.shows(candidates, mask, path));
-        self.seen.push((mask, sighted.clone(), shows));
-        (sighted, shows)
+        let mut reads = self.reads.iter();
+        let shows = reads.all(|path| program.shows(candidates, mask, path));
+        self.seen.push(Seen {
+            mask,
+            sighted,
+            shows,
+        });
+        self.seen.len() - 1
     }
 }
 
@@ -278,7 +328,12 @@ impl Bench {
 
     /// Judges the contained resources of the row at `at`: each by its own labels and its own
     /// type's grants, under its container's conditions (D8).
-    pub(super) fn judge_contained(&self, bytes: &[u8], at: usize) -> Result<Vec<Contained>, Stop> {
+    pub(super) fn judge_contained<S: Sink>(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        scratch: &mut S,
+    ) -> Result<Vec<Contained>, Stop> {
         let mut places = Vec::new();
         let mut bad = None;
         scan::members(bytes, at, 0, |member| {
@@ -295,21 +350,61 @@ impl Bench {
         }
         places
             .into_iter()
-            .map(|place| self.judge_one_contained(bytes, place))
+            .map(|place| self.judge_one_contained(bytes, place, scratch))
             .collect()
     }
 
-    fn judge_one_contained(&self, bytes: &[u8], at: usize) -> Result<Contained, Stop> {
-        let Some(resource) = inner_type(bytes, at)? else {
+    /// What the row was walked by, to learn its form.
+    fn walked_by<'a>(
+        &'a self,
+        row: &[u8],
+        candidates: &'a Candidates,
+        sighted: &'a Sighted,
+        contained: Option<&'a [Contained]>,
+    ) -> Option<By<'a>> {
+        let contained = match contained {
+            None => None,
+            Some(contained) => {
+                let mut notes = Notes::default();
+                self.judge_contained(row, 0, &mut notes).ok()?;
+                // whose a contained resource is and which, its container says
+                notes.decided(|slot| {
+                    slot.question == stance::LABEL || slot.question >= stance::FIRST_CONDITION
+                });
+                Some((contained, notes))
+            }
+        };
+        Some(By {
+            view: &sighted.view,
+            probe: &candidates.probe,
+            inner: self,
+            contained,
+        })
+    }
+
+    fn judge_one_contained<S: Sink>(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        scratch: &mut S,
+    ) -> Result<Contained, Stop> {
+        let resource = inner_type(bytes, at)?;
+        let mut id = None;
+        if scan::byte(bytes, at)? == b'{' {
+            scan::members(bytes, at, 1, |member| {
+                let is_id = is_key(&member, b"id");
+                if is_id {
+                    id = quoted(bytes, member.value, member.end).map(|id| id.as_ref().into());
+                }
+                if is_id || is_key(&member, b"resourceType") {
+                    scratch.read(member.value);
+                }
+                true
+            })?;
+        }
+        let Some(resource) = resource else {
             return Ok(Contained::default());
         };
-        let mut id = None;
-        scan::members(bytes, at, 1, |member| {
-            if is_key(&member, b"id") {
-                id = quoted(bytes, member.value, member.end).map(|id| id.as_ref().into());
-            }
-            true
-        })?;
         let none = Contained {
             id: id.unwrap_or_default(),
             resource: Some(resource),
@@ -321,7 +416,6 @@ impl Bench {
         let sighted = self
             .stance
             .sighted(&self.program, candidates, candidates.likely);
-        let mut scratch = Vec::new();
         let walked = walk(
             bytes,
             at,
@@ -329,8 +423,9 @@ impl Bench {
             &candidates.probe,
             Some(&[]),
             self,
-            &mut scratch,
+            scratch,
         )?;
+        scratch.truncate(0);
         let standing = self.stand(candidates, &walked.findings, false);
         if standing.mask == 0 {
             return Ok(none);
@@ -338,7 +433,6 @@ impl Bench {
         let sighted = self
             .stance
             .sighted(&self.program, candidates, standing.mask);
-        scratch.clear();
         let walked = walk(
             bytes,
             at,
@@ -346,8 +440,9 @@ impl Bench {
             &candidates.probe,
             Some(&[]),
             self,
-            &mut scratch,
+            scratch,
         )?;
+        scratch.truncate(0);
         let view = (!walked.withheld).then(|| sighted.view.clone());
         Ok(Contained { view, ..none })
     }
@@ -411,13 +506,14 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
             let mut clear = true;
             for finding in of(stance::SUBJECT) {
                 let text = without_version(&finding.text);
-                match text.split_once('/') {
-                    Some(("Patient", id)) if is_id(id) => {
-                        if !ids.iter().any(|known| **known == *id) {
-                            ids.push(id.into());
+                let slash = text.bytes().position(|b| b == b'/');
+                match slash.and_then(|at| text.split_at_checked(at)) {
+                    Some(("Patient", id)) if is_id(below(id)) => {
+                        if !ids.iter().any(|known| **known == *below(id)) {
+                            ids.push(below(id).into());
                         }
                     }
-                    Some((other, id)) if r4().resource(other).is_some() && is_id(id) => {}
+                    Some((other, id)) if r4().resource(other).is_some() && is_id(below(id)) => {}
                     _ => clear = false,
                 }
             }
@@ -433,12 +529,18 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
 /// A reference without its `/_history/…`.
 fn without_version(reference: &str) -> &str {
     // most have one `/` and nothing to look for
-    match reference.matches('/').count() {
+    let slashes = reference.bytes().map(|b| usize::from(b == b'/'));
+    match slashes.sum::<usize>() {
         0..=2 => reference,
         _ => reference
             .split_once("/_history/")
             .map_or(reference, |(before, _)| before),
     }
+}
+
+/// What follows the slash.
+fn below(rest: &str) -> &str {
+    rest.strip_prefix('/').unwrap_or(rest)
 }
 
 /// The type of the resource at `at`, by its `resourceType` wherever that stands; `None` for one

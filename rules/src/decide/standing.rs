@@ -70,7 +70,7 @@ impl Bench {
                 &mut shown,
             )?;
             if walked.needs_contained && contained.is_none() {
-                contained = Some(self.judge_contained(bytes, at)?);
+                contained = Some(self.judge_contained(bytes, at, &mut Vec::new())?);
                 continue;
             }
             let standing = self.stand(candidates, &walked.findings, true);

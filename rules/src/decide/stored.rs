@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::desk::{Desk, Right};
 use super::facts::{Asks, Learned, Question};
+use super::matches::{Found, found};
 use super::standing::Stands;
+use crate::fhir::interaction::Aim;
 use crate::fhir::tables::TypeId;
 use crate::refusal::{No, Reason};
 
@@ -75,6 +77,26 @@ impl Author {
                 Some(row) => Ok(Current::Row(row)),
                 None => Ok(Current::Nothing),
             },
+        }
+    }
+
+    /// The row that a write is aimed at, as far as it is known.
+    pub(super) fn aimed(
+        &self,
+        desk: &Desk<'_>,
+        resource: TypeId,
+        aim: &Aim,
+    ) -> Result<Current, No> {
+        match aim {
+            Aim::Id(id) => self.current(desk, resource, id),
+            Aim::Found(search) => Ok(match found(desk, search)? {
+                Found::Unknown(question) => Current::Unknown(question),
+                Found::Nothing => Current::Nothing,
+                Found::One(bytes) => match self.sees(desk, &bytes)? {
+                    Some(stored) => Current::Row(stored),
+                    None => Current::Nothing,
+                },
+            }),
         }
     }
 

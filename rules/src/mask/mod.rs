@@ -5,10 +5,12 @@
 //! a decision about who may see what.
 
 pub(crate) mod compile;
+pub(crate) mod form;
 pub(crate) mod probe;
 pub(crate) mod row;
 pub(crate) mod rule;
 pub(crate) mod scan;
+pub(crate) mod sink;
 pub mod view;
 
 /// Why bytes can't be judged. No part of the answer they belong to may leave.
@@ -19,6 +21,11 @@ pub struct Fault {
     pub what: &'static str,
     /// Where, in bytes from the row's start.
     pub at: usize,
+}
+
+impl Fault {
+    /// The `what` of a row that is larger than the service's `row_max`.
+    pub const ROW_TOO_LARGE: &str = "row too large";
 }
 
 /// Why a scan stopped before the end of a value.

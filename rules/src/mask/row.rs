@@ -7,6 +7,7 @@
 mod links;
 mod seen;
 mod siblings;
+mod write;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use seen::{has, set};
 use super::compile::REDACTED;
 use super::probe::{Finding, Probe, ProbeId, Slot};
 use super::scan::{self, byte, deeper, expect, fault, skip_value};
+use super::sink::Sink;
 use super::view::{Act, Node, NodeId, View, Words};
 use super::{Fault, Stop};
 use crate::fhir::tables::TypeId;
@@ -50,14 +52,14 @@ pub(crate) struct Walked<'a> {
 /// Walks the resource at `at` and appends what leaves to `out`.
 ///
 /// `contained` is `None` on the first walk; a row that needs it says so.
-pub(crate) fn walk<'a>(
+pub(crate) fn walk<'a, S: Sink>(
     bytes: &'a [u8],
     at: usize,
     view: &'a View,
     probe: &'a Probe,
     contained: Option<&'a [Contained]>,
     inner: &'a dyn Inner,
-    out: &mut Vec<u8>,
+    out: &mut S,
 ) -> Result<Walked<'a>, Stop> {
     let mut walk = Walk {
         bytes,
@@ -106,13 +108,13 @@ enum Kept {
     NorParent,
 }
 
-struct Walk<'a, 'o> {
+struct Walk<'a, 'o, S> {
     bytes: &'a [u8],
     view: &'a View,
     probe: &'a Probe,
     contained: Option<&'a [Contained]>,
     inner: &'a dyn Inner,
-    out: &'o mut Vec<u8>,
+    out: &'o mut S,
     /// Where the span begins that is copied next.
     run: usize,
     findings: Vec<Finding<'a>>,
@@ -127,17 +129,9 @@ struct Walk<'a, 'o> {
     inside: bool,
 }
 
-/// A point to which the output can return.
-#[derive(Clone, Copy)]
-struct Mark {
-    length: usize,
-    run: usize,
-    at: usize,
-}
-
 type Ended = Result<(usize, Kept), Stop>;
 
-impl<'a> Walk<'a, '_> {
+impl<'a, S: Sink> Walk<'a, '_, S> {
     fn object(
         &mut self,
         at: usize,
@@ -500,6 +494,7 @@ impl<'a> Walk<'a, '_> {
         };
         let text = text.ok_or_else(|| fault("not utf-8", at))?;
         for slot in self.probe.slots(probe, key) {
+            self.out.found(at, slot, object);
             self.findings.push(Finding {
                 slot,
                 object,
@@ -507,64 +502,6 @@ impl<'a> Walk<'a, '_> {
             });
         }
         Ok(())
-    }
-
-    /// First position at or after `at` that is not white space; under a view that hides
-    /// something, what was skipped doesn't leave.
-    #[inline]
-    fn space(&mut self, at: usize) -> usize {
-        match self.bytes.get(at) {
-            Some(b' ' | b'\n' | b'\r' | b'\t') => {}
-            _ => return at,
-        }
-        let end = scan::skip_space(self.bytes, at);
-        if !self.view.whole {
-            self.cut(at, end);
-        }
-        end
-    }
-
-    #[inline]
-    fn mark(&self, at: usize) -> Mark {
-        Mark {
-            length: self.out.len(),
-            run: self.run,
-            at,
-        }
-    }
-
-    /// Takes back all that was written since `mark`, and cuts from there to `end`.
-    fn back(&mut self, mark: Mark, end: usize) {
-        self.out.truncate(mark.length);
-        self.run = mark.run;
-        self.cut(mark.at, end);
-    }
-
-    /// Leaves out `from..to`.
-    #[inline]
-    fn cut(&mut self, from: usize, to: usize) {
-        self.flush(from);
-        self.run = to;
-    }
-
-    /// Copies up to `to`.
-    #[inline]
-    fn flush(&mut self, to: usize) {
-        if let Some(span) = self.bytes.get(self.run..to) {
-            self.out.extend_from_slice(span);
-        }
-        self.run = to;
-    }
-
-    /// Puts a member before position `at`.
-    fn put(&mut self, at: usize, comma: bool, parts: &[&[u8]]) {
-        self.flush(at);
-        if comma {
-            self.out.push(b',');
-        }
-        for part in parts {
-            self.out.extend_from_slice(part);
-        }
     }
 }
 

@@ -109,6 +109,7 @@ pub fn ask_bytes(
     };
     judge.head(head).expect("200");
     WINDOWS.with_borrow_mut(Vec::clear);
+    DISCLOSED.with_borrow_mut(Vec::clear);
     let mut body = Vec::new();
     for chunk in answer.chunks(piece.max(1)) {
         if let Err(fault) = judge.push(Raw::new(Bytes::copy_from_slice(chunk))) {
@@ -166,11 +167,14 @@ pub fn service() -> Service {
 thread_local! {
     /// Lengths of the windows of the last answer.
     pub static WINDOWS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// What the records of the last answer name as disclosed.
+    pub static DISCLOSED: RefCell<Vec<serde_json::Value>> = const { RefCell::new(Vec::new()) };
 }
 
 fn release(mut held: Held, mint: &Mint, body: &mut Vec<u8>) {
     let (json, claim) = held.entry().split();
-    serde_json::from_slice::<serde_json::Value>(&json).expect("records are JSON");
+    let record: serde_json::Value = serde_json::from_slice(&json).expect("records are JSON");
+    DISCLOSED.with_borrow_mut(|all| all.push(record["disclosed"].clone()));
     let (_, released) = held
         .release(mint.receipt(claim))
         .expect("the right receipt");

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::TcpStream;
 
 use chartward_tests::raw::End;
-use chartward_tests::{Request, need};
+use chartward_tests::{Request, Script, h2, need};
 
 use super::*;
 
@@ -87,6 +87,107 @@ fn a_body_over_its_limit_is_refused_announced_or_not() {
     assert_eq!((status(&answer), end), (413, End::Closed));
     assert_eq!(stage.exceeded("body_bytes"), 2);
     assert_eq!(stage.upstream.seen().len(), 0);
+    stage.serves();
+}
+
+#[test]
+fn a_bundle_over_its_limit_is_refused() {
+    if !need("binary") {
+        return;
+    }
+    let stage = Stage::new("body_bytes = \"1KiB\"\nbundle_bytes = \"2KiB\"");
+    let client = stage.gateway.client();
+    let bundle = |pad: usize| {
+        let text = format!(
+            r#"{{"resourceType":"Bundle","type":"batch","entry":[]{}}}"#,
+            " ".repeat(pad)
+        );
+        let post = Request::new("POST", "/fhir").bearer(&stage.token);
+        client.send(post.body("application/fhir+json", text.as_bytes()))
+    };
+    assert_ne!(bundle(1500).status, 413);
+    let answer = bundle(2500);
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (413, "too-large")
+    );
+    assert_eq!(stage.exceeded("bundle_bytes"), 1);
+    assert_eq!(stage.exceeded("body_bytes"), 0);
+    stage.serves();
+}
+
+#[test]
+fn a_row_over_its_limit_is_no_answer_in_one_piece_or_several() {
+    if !need("binary") {
+        return;
+    }
+    let note = "n".repeat(3000);
+    let row = format!(r#"{{"resourceType":"Patient","id":"p1","name":[{{"text":"{note}"}}]}}"#);
+    let set =
+        format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{row}}}]}}"#);
+    let stage = Stage::before("row_bytes = \"2KiB\"", move |seen| {
+        let body = if seen.target.contains('?') {
+            &set
+        } else {
+            &row
+        };
+        match seen.target.contains("p2") {
+            true => Script::chunks(200, &[&body.as_bytes()[..1500], &body.as_bytes()[1500..]]),
+            false => Script::json(200, body),
+        }
+    });
+    for (n, target) in [
+        "Patient/p1",
+        "Patient/p2",
+        "Patient?_id=p1",
+        "Patient?_id=p2",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let answer = stage
+            .gateway
+            .client()
+            .get(&format!("/fhir/{target}"), &stage.token);
+        assert_eq!(
+            (answer.status, answer.reason().as_str()),
+            (502, "upstream-invalid"),
+            "{target}"
+        );
+        assert_eq!(stage.exceeded("row_bytes"), n as u64 + 1, "{target}");
+    }
+}
+
+#[test]
+fn a_stream_beyond_those_that_a_connection_may_have_is_refused() {
+    if !need("binary") {
+        return;
+    }
+    let stage = Stage::before("h2_streams = 2", |_| {
+        Script::new()
+            .wait(Duration::from_millis(500))
+            .then(Script::json(200, PATIENT))
+    });
+    let mut frames = h2::Frames::open(stage.gateway.raw_h2());
+    let token = format!("Bearer {}", stage.token);
+    let host = stage.gateway.address().to_string();
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", &host),
+        (":path", "/fhir/Patient/p1"),
+        ("authorization", &token),
+    ];
+    let head = h2::block(&fields);
+    for stream in [1, 3, 5] {
+        let flags = h2::END_HEADERS | h2::END_STREAM;
+        frames.send(&h2::frame(h2::kind::HEADERS, flags, stream, &head));
+    }
+    assert!(frames.wait(&[1, 3, 5], Duration::from_secs(5)));
+    // REFUSED_STREAM: it may be asked again
+    assert_eq!(frames.streams[&5].reset, Some(7));
+    assert_eq!([1, 3].map(|id| frames.streams[&id].status), [Some(200); 2]);
+    assert!(stage.exceeded("h2_streams") >= 1);
     stage.serves();
 }
 

@@ -4,8 +4,8 @@
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    pub kind: String,
-    pub id: Option<String>,
+    /// Below the service's base: `Patient`, `Patient/1`, `Patient/1/Observation`.
+    pub path: String,
     /// Without those that ask for JSON.
     pub pairs: Vec<(String, String)>,
 }
@@ -15,6 +15,11 @@ impl Asked {
     pub fn count(&self) -> Option<u32> {
         let pair = self.pairs.iter().find(|(name, _)| name == "_count")?;
         pair.1.parse().ok()
+    }
+
+    /// Whether it is a search, whose page size the gateway settles.
+    pub fn is_search(&self) -> bool {
+        self.path.split('/').count() != 2
     }
 
     /// The same with this page size, last.
@@ -30,20 +35,17 @@ impl Asked {
 /// A target's bytes.
 pub fn target(bytes: &[u8]) -> Option<Asked> {
     let text = std::str::from_utf8(bytes).ok()?;
-    // what is behind `#` is no part of a request
-    let text = text.split('#').next()?;
+    // a fragment is no part of a request (RFC 9112 section 3.2)
+    if text.contains('#') {
+        return None;
+    }
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
-    let parts: Vec<&str> = path.strip_prefix("/fhir/")?.split('/').collect();
-    let (kind, id) = match parts.as_slice() {
-        [kind] => (kind, None),
-        [kind, id] => (kind, Some((*id).to_owned())),
-        _ => return None,
-    };
+    let path = path.strip_prefix("/fhir")?;
+    let path = path.strip_prefix('/').unwrap_or(path);
     let mut pairs = lenient(query)?;
     pairs.retain(|(name, _)| name != "_format" && name != "_pretty");
     let asked = Asked {
-        kind: (*kind).to_owned(),
-        id,
+        path: path.to_owned(),
         pairs,
     };
     Some(asked.with_count(asked.count()))

@@ -137,10 +137,6 @@ pub fn all(maker: &Maker) -> Vec<Payload> {
     }
     for trailer in TRAILERS {
         add(
-            format!("the trailer `{trailer}`"),
-            format!("{size}\r\n{FORM}\r\n0\r\n{trailer}\r\n"),
-        );
-        add(
             format!("`{trailer}` between two empty lines"),
             format!("{size}\r\n{FORM}\r\n0\r\n\r\n{trailer}\r\n{hidden}"),
         );
@@ -214,6 +210,15 @@ pub fn all(maker: &Maker) -> Vec<Payload> {
         ),
     ] {
         add(name.to_owned(), body);
+    }
+    let mut bad = |name: String, body: String| {
+        out.push(Payload::bad(name, format!("{}{body}", maker.post(TE))));
+    };
+    for trailer in TRAILERS {
+        bad(
+            format!("the trailer `{trailer}`"),
+            format!("{size}\r\n{FORM}\r\n0\r\n{trailer}\r\n"),
+        );
     }
     out
 }

@@ -113,7 +113,7 @@ fn trailers(maker: &Maker) -> Vec<Payload> {
                 "the trailer `{name}: {:.12}`{what}",
                 value.escape_debug().to_string()
             );
-            out.push(Payload::new(name, bytes));
+            out.push(Payload::bad(name, bytes));
         }
     }
     out

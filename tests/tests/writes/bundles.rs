@@ -1,6 +1,6 @@
 //! Batches and transactions: each entry is decided as its own request.
 
-use chartward_tests::Response;
+use chartward_tests::{Response, need};
 use serde_json::{Value, json};
 
 use super::stage::{Chart, behind, fresh, labelled, observation, own, patient, word};
@@ -167,6 +167,9 @@ fn a_transaction_is_whole_or_refused() {
 
 #[test]
 fn a_batch_of_which_nothing_is_permitted_never_reaches_the_server() {
+    if !need("binary") {
+        return;
+    }
     let chart = Chart::open(super::stage::Behind::Sandbox);
     let sent = bundle(
         "batch",
@@ -179,6 +182,9 @@ fn a_batch_of_which_nothing_is_permitted_never_reaches_the_server() {
 
 #[test]
 fn bundles_that_are_none_are_refused() {
+    if !need("binary") {
+        return;
+    }
     let chart = Chart::open(super::stage::Behind::Sandbox);
     for sent in [
         bundle("document", &[]),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use chartward_tests::{Gateway, Script, Setup, Tokens, Upstream};
+use chartward_tests::{Gateway, Script, Setup, Tokens, Upstream, need};
 use serde_json::{Value, json};
 
 use super::stage::{PACK, ROLES, SCOPES, patient, word};
@@ -59,6 +59,9 @@ fn wait_for(gateway: &Gateway, id: &str, phase: &str) -> Value {
 
 #[test]
 fn a_write_runs_to_its_true_outcome_when_the_caller_leaves() {
+    if !need("binary") {
+        return;
+    }
     let written = Arc::new(AtomicUsize::new(0));
     let upstream = server(SLOW, written.clone());
     let tokens = Tokens::start();
@@ -80,6 +83,9 @@ fn a_write_runs_to_its_true_outcome_when_the_caller_leaves() {
 
 #[test]
 fn a_drain_waits_for_a_write_whose_caller_left() {
+    if !need("binary") {
+        return;
+    }
     let written = Arc::new(AtomicUsize::new(0));
     let upstream = server(SLOW, written.clone());
     let tokens = Tokens::start();
@@ -103,6 +109,9 @@ fn a_drain_waits_for_a_write_whose_caller_left() {
 
 #[test]
 fn nothing_is_written_without_the_record_of_the_attempt() {
+    if !need("binary") {
+        return;
+    }
     let written = Arc::new(AtomicUsize::new(0));
     let upstream = server(Duration::ZERO, written.clone());
     let tokens = Tokens::start();

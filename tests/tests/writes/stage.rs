@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chartward_sandbox::fhir::{Server, Store};
 use chartward_tests::block_on;
 use chartward_tests::peers::FhirServer;
-use chartward_tests::skip::need_all;
+use chartward_tests::skip::need;
 use chartward_tests::{Client, Gateway, Request, Response, Setup, Tokens, plain};
 use serde_json::{Value, json};
 
@@ -23,9 +23,13 @@ pub enum Behind {
     Sandbox,
 }
 
-/// The servers that are at hand: the sandbox's always, the real one where it is installed.
+/// The servers that are at hand: the sandbox's always, the real one where it is installed; none
+/// without the gateway's binary.
 pub fn behind() -> Vec<Behind> {
-    if need_all(&["python"]) {
+    if !need("binary") {
+        return Vec::new();
+    }
+    if need("python") {
         vec![Behind::Sandbox, Behind::Real]
     } else {
         vec![Behind::Sandbox]

@@ -190,8 +190,7 @@ impl Limits {
     }
 }
 
-/// What of [`Limits`] is counted when it bites. `h2_streams` is not among them: callers are told
-/// it, and HTTP/2 itself refuses what is over it.
+/// What of [`Limits`] is counted when it bites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is the key of its name
 pub enum Limit {
@@ -206,17 +205,20 @@ pub enum Limit {
     Handshakes,
     Requests,
     BufferedBytes,
+    H2Streams,
     H2Resets,
     H2Frames,
     HeaderCount,
     HeaderBytes,
     UrlBytes,
     BodyBytes,
+    BundleBytes,
+    RowBytes,
 }
 
 impl Limit {
     /// Every one, in the order of the enum.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 20] = [
         (Self::Handshake, "handshake"),
         (Self::Headers, "headers"),
         (Self::Body, "body"),
@@ -228,11 +230,14 @@ impl Limit {
         (Self::Handshakes, "handshakes"),
         (Self::Requests, "requests"),
         (Self::BufferedBytes, "buffered_bytes"),
+        (Self::H2Streams, "h2_streams"),
         (Self::H2Resets, "h2_resets"),
         (Self::H2Frames, "h2_frames"),
         (Self::HeaderCount, "header_count"),
         (Self::HeaderBytes, "header_bytes"),
         (Self::UrlBytes, "url_bytes"),
         (Self::BodyBytes, "body_bytes"),
+        (Self::BundleBytes, "bundle_bytes"),
+        (Self::RowBytes, "row_bytes"),
     ];
 }

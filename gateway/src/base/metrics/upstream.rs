@@ -19,8 +19,6 @@ pub struct UpstreamMetrics {
     pub retries_refused: IntCounter,
     /// How often a server was left alone for a while.
     pub ejections: IntCounter,
-    /// By server: 0 while checks find it down.
-    pub healthy: Vec<IntGauge>,
 }
 
 /// The figures of all services.
@@ -70,7 +68,7 @@ impl Families {
         })
     }
 
-    pub fn of(&self, service: &str, servers: usize) -> UpstreamMetrics {
+    pub fn of(&self, service: &str) -> UpstreamMetrics {
         let of = &[service];
         UpstreamMetrics {
             in_flight: self.in_flight.with_label_values(of),
@@ -79,9 +77,19 @@ impl Families {
             retries: self.retries.with_label_values(&[service, "made"]),
             retries_refused: self.retries.with_label_values(&[service, "over-budget"]),
             ejections: self.ejections.with_label_values(of),
-            healthy: (0..servers)
-                .map(|at| self.healthy.with_label_values(&[service, &at.to_string()]))
-                .collect(),
         }
+    }
+
+    /// By server: 0 while checks find it down. Made anew: who still holds one of before, of a server
+    /// that a reload took away, says nothing of those that took its place.
+    pub fn healthy(&self, service: &str, servers: usize) -> Vec<IntGauge> {
+        let remove = |at: usize| {
+            self.healthy
+                .remove_label_values(&[service, &at.to_string()])
+        };
+        (0..).take_while(|at| remove(*at).is_ok()).for_each(drop);
+        (0..servers)
+            .map(|at| self.healthy.with_label_values(&[service, &at.to_string()]))
+            .collect()
     }
 }

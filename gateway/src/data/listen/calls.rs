@@ -45,6 +45,10 @@ impl<H: Handler> Service<Request<Incoming>> for Calls<H> {
         let (core, caller) = (self.core.clone(), self.caller.clone());
         let (head, body) = request.into_parts();
         let http1 = head.version < Version::HTTP_2;
+        if !http1 && open.among() >= self.shared.limits.h2_streams {
+            // the protocol's own implementation refuses the next one, unseen
+            self.shared.metrics.exceeded(Limit::H2Streams);
+        }
         // behind chunks nothing is looked at (see `heads`)
         let chunked = http1 && head.headers.contains_key(TRANSFER_ENCODING);
         let Some(busy) = Busy::begin(&self.shared) else {
@@ -63,7 +67,7 @@ impl<H: Handler> Service<Request<Incoming>> for Calls<H> {
                 Ok(response)
             });
         }
-        let body = Upload::new(body, self.shared.clone());
+        let body = Upload::new(body, self.shared.clone(), busy.clone());
         let answer = H::handle(core, caller, Request::from_parts(head, body));
         let quitting = self.quitting.clone();
         Box::pin(async move {
@@ -106,11 +110,11 @@ pub(super) struct Ending<B> {
     body: B,
     owed: Option<Owed>,
     open: Open,
-    _busy: Option<Busy>,
+    _busy: Option<Arc<Busy>>,
 }
 
 impl<B: Body<Data = Bytes>> Ending<B> {
-    fn new(body: B, mut open: Open, busy: Option<Busy>) -> Self {
+    fn new(body: B, mut open: Open, busy: Option<Arc<Busy>>) -> Self {
         let owed = if body.is_end_stream() {
             open.answered();
             None

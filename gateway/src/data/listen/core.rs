@@ -9,13 +9,15 @@ use tokio::{
     runtime::Runtime,
     sync::{mpsc::UnboundedReceiver, watch},
     task::{JoinSet, yield_now},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{Handler, Taken, accept::Arrival, connection};
 
-/// What [`Handler::finish`] is given.
+/// What [`Handler::finish`] is given at least, however long connections took.
 const FINISH: Duration = Duration::from_secs(2);
+/// What it has to end what it has to give up then.
+const LAST: Duration = Duration::from_millis(500);
 
 /// Runs a core until `dealt` is closed and its connections have ended, or until the instant in
 /// `stopped`.
@@ -66,7 +68,12 @@ async fn serve<H: Handler>(
     }
     // streams of HTTP/2 are tasks of their own, and learn now that their connection is gone
     yield_now().await;
-    if timeout(FINISH, H::finish(core)).await.is_err() {
+    // what goes on without a connection has no less time than what has one
+    let until = deadline.max(Instant::now() + FINISH);
+    if timeout_at(until + LAST, H::finish(core, until))
+        .await
+        .is_err()
+    {
         tracing::warn!("core {index} was not finished in time");
     }
 }

@@ -77,7 +77,7 @@ impl Heads {
                     passed as usize
                 }
                 // the long parts of a head, at a stretch
-                At::RequestLine | At::Value => match rest.iter().position(|b| is_control(*b)) {
+                At::RequestLine | At::Value => match rest.iter().position(|b| self.stops(*b)) {
                     None => return None,
                     Some(0) => {
                         if !self.step(rest.first().copied().unwrap_or(0)) {
@@ -108,7 +108,7 @@ impl Heads {
             }
             (At::Start, byte) if !is_control(byte) => At::RequestLine,
             (At::RequestLine | At::Value, b'\r') => At::Ending,
-            (at @ (At::RequestLine | At::Value), byte) if !is_control(byte) => at,
+            (at @ (At::RequestLine | At::Value), byte) if !self.stops(byte) => at,
             (At::Ending, b'\n') => At::LineStart,
             (At::LineStart, b'\r') => At::Last,
             (At::LineStart, byte) if is_name(byte) => {
@@ -147,6 +147,12 @@ impl Heads {
         };
         self.at = next;
         true
+    }
+
+    /// Whether a byte ends a stretch of a request line or a value. A target has no fragment (RFC
+    /// 9112 section 3.2): the parser behind would cut it off.
+    fn stops(&self, byte: u8) -> bool {
+        is_control(byte) || byte == b'#' && matches!(self.at, At::RequestLine)
     }
 
     fn letter(&mut self, byte: u8) {
@@ -286,6 +292,7 @@ mod tests {
             "\r\n\r\nGET / HTTP/1.1\r\n",
             "\rGET / HTTP/1.1\r\n",
             "GET /\0 HTTP/1.1\r\n",
+            "GET /#f HTTP/1.1\r\n",
             "GET / HTTP/1.1\r \n",
             "\0",
         ] {

@@ -37,7 +37,10 @@ use tokio::{runtime, sync::watch, time::Instant};
 
 use self::slots::Taken;
 
-pub use self::upload::{Gathered, Upload, UploadError};
+pub use self::{
+    slots::Busy,
+    upload::{Gathered, Upload, UploadError},
+};
 use crate::base::{config::Limits, metrics::Metrics};
 
 /// Connections that the kernel holds until they are accepted.
@@ -105,8 +108,9 @@ pub trait Handler: Send + Sync + 'static {
     fn shed(core: &Self::Core, caller: &Self::Caller, head: &Parts) -> Response<Self::Body>;
 
     /// Called when the core's connections have ended or were cut, and their requests were answered
-    /// or dropped; its runtime ends after it. Given two seconds.
-    fn finish(_core: Self::Core) -> impl Future<Output = ()> + Send {
+    /// or dropped; its runtime ends after it. By `until` it should end: what is left of the time to stop,
+    /// and two seconds at least. Half a second later it is dropped.
+    fn finish(_core: Self::Core, _until: Instant) -> impl Future<Output = ()> + Send {
         async {}
     }
 }

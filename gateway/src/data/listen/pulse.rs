@@ -234,6 +234,11 @@ impl Open {
         }
     }
 
+    /// How many requests its connection has open, this one included.
+    pub fn among(&self) -> usize {
+        self.pulse.open.load(Relaxed)
+    }
+
     /// The last of its answer was taken.
     pub fn answered(&mut self) {
         if !self.answered {

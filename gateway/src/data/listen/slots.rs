@@ -118,16 +118,17 @@ impl Drop for Shaking {
     }
 }
 
-/// One of `limits.requests`.
-pub(super) struct Busy(Arc<Shared>);
+/// One of `limits.requests`, until the last of those who share it drops it: the answer, or what goes
+/// on without a caller.
+pub struct Busy(Arc<Shared>);
 
 impl Busy {
-    pub fn begin(shared: &Arc<Shared>) -> Option<Self> {
+    pub(super) fn begin(shared: &Arc<Shared>) -> Option<Arc<Self>> {
         if !add(&shared.taken.requests, 1, shared.limits.requests) {
             return None;
         }
         shared.metrics.requests_open.inc();
-        Some(Self(shared.clone()))
+        Some(Arc::new(Self(shared.clone())))
     }
 }
 

@@ -564,7 +564,7 @@ async fn a_core_is_finished_after_what_was_cut() {
             std::future::pending().await
         }
         refusals!(Arc<AtomicUsize>, ());
-        async fn finish(core: Self::Core) {
+        async fn finish(core: Self::Core, _until: Instant) {
             // 2 requests were dropped before
             core.fetch_add(100 * core.load(Ordering::Relaxed), Ordering::Relaxed);
         }

@@ -18,7 +18,10 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Shared, slots};
+use super::{
+    Shared,
+    slots::{self, Busy},
+};
 use crate::base::config::Limit;
 
 /// Why a body could not be had.
@@ -33,6 +36,9 @@ pub enum UploadError {
     /// Longer than asked for.
     #[error("the body is too long")]
     Long,
+    /// Trailers came after it: fields that no interaction has, and that may look like a head's.
+    #[error("trailers after the body")]
+    Trailers,
     /// `buffered_bytes` are taken.
     #[error("no room for the body")]
     NoRoom,
@@ -42,6 +48,7 @@ pub enum UploadError {
 pub struct Upload {
     body: Incoming,
     shared: Arc<Shared>,
+    busy: Arc<Busy>,
     began: Option<Instant>,
     received: usize,
     /// Once it was waited for.
@@ -49,26 +56,32 @@ pub struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(body: Incoming, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(body: Incoming, shared: Arc<Shared>, busy: Arc<Busy>) -> Self {
         Self {
             body,
             shared,
+            busy,
             began: None,
             received: 0,
             timer: None,
         }
     }
 
-    /// All of it, if it isn't longer than `most`. It takes its room as it comes, not as it is
-    /// announced, and fails rather than wait for room.
-    pub async fn gather(mut self, most: usize) -> Result<Gathered, UploadError> {
+    /// The place of its request among `limits.requests`, for what goes on though the caller leaves.
+    pub fn busy(&self) -> Arc<Busy> {
+        self.busy.clone()
+    }
+
+    /// All of it, if it isn't longer than `most`, which is `limit`. It takes its room as it comes, not
+    /// as it is announced, and fails rather than wait for room.
+    pub async fn gather(mut self, most: usize, limit: Limit) -> Result<Gathered, UploadError> {
         let mut room = Room {
             shared: self.shared.clone(),
             taken: 0,
         };
         let shared = self.shared.clone();
         let long = || {
-            shared.metrics.exceeded(Limit::BodyBytes);
+            shared.metrics.exceeded(limit);
             Err(UploadError::Long)
         };
         if self.body.size_hint().lower() > most as u64 {
@@ -77,7 +90,7 @@ impl Upload {
         let mut whole = BytesMut::new();
         while let Some(frame) = self.frame().await {
             let Ok(data) = frame?.into_data() else {
-                continue;
+                return Err(UploadError::Trailers);
             };
             if data.len() > most - whole.len() {
                 return long();

@@ -16,6 +16,7 @@ use super::super::listen::Upload;
 use super::rest::of_upload;
 use super::{Entered, Exchange, Refused, Service};
 use crate::base::clock::now;
+use crate::base::config::Limit;
 
 impl Exchange {
     pub(super) async fn enter(
@@ -33,6 +34,7 @@ impl Exchange {
             };
         }
         let view = self.view.clone();
+        let busy = body.busy();
         // the head: one reading, one service
         or_refuse!(head_stage::unambiguous(&head));
         let (place, service, below) = or_refuse!(
@@ -54,11 +56,13 @@ impl Exchange {
         // the body: not read where the head alone decides
         let method = head.method.as_str();
         let takes = Interaction::takes(method, below);
+        if takes != Takes::Form && !matches!(method, "GET" | "HEAD" | "OPTIONS") {
+            or_refuse!(head_stage::unconditioned(&head));
+        }
         let limits = &view.version.limits;
-        let most = match takes {
-            Takes::Nothing => 0,
-            Takes::Form | Takes::Resource(..) => limits.body_bytes,
-            Takes::Bundle => limits.bundle_bytes,
+        let (most, limit) = match takes {
+            Takes::Bundle => (limits.bundle_bytes, Limit::BundleBytes),
+            _ => (limits.body_bytes, Limit::BodyBytes),
         };
         match takes {
             Takes::Nothing => {}
@@ -69,14 +73,24 @@ impl Exchange {
             }
             Takes::Bundle => or_refuse!(admissible_bundle(&service.program, &subject, purpose)),
         }
-        or_refuse!(head_stage::announced(&head, &body, most));
+        let query = head.uri.query().unwrap_or("");
         let gathered = match takes {
-            Takes::Nothing if body.is_end_stream() => None,
-            Takes::Nothing => match body.gather(0).await {
-                Ok(_) => None,
-                Err(_) => or_refuse!(Err(head_stage::misplaced())),
-            },
-            _ => Some(or_refuse!(body.gather(most).await.map_err(of_upload))),
+            Takes::Nothing => {
+                let none = head_stage::bodiless(&head, &body)
+                    && (body.is_end_stream() || body.gather(0, Limit::BodyBytes).await.is_ok());
+                if !none {
+                    // what the head alone says comes first: an operation isn't for want of a body
+                    let head = understand(Asked::new(method, below, query));
+                    or_refuse!(head.and_then(|_| Err(head_stage::misplaced())));
+                }
+                None
+            }
+            _ => {
+                or_refuse!(head_stage::not_encoded(&head));
+                Some(or_refuse!(
+                    body.gather(most, limit).await.map_err(of_upload)
+                ))
+            }
         };
         let body = gathered.as_deref();
 
@@ -92,7 +106,7 @@ impl Exchange {
             content_type: or_refuse!(head_stage::once(&head.headers, &header::CONTENT_TYPE)),
             if_match: or_refuse!(head_stage::once(&head.headers, &header::IF_MATCH)),
             if_none_exist: or_refuse!(head_stage::once(&head.headers, &head_stage::IF_NONE_EXIST)),
-            ..Asked::new(method, below, head.uri.query().unwrap_or(""))
+            ..Asked::new(method, below, query)
         };
         let mut interaction = or_refuse!(understand(asked));
         call.action = Some(interaction.action());
@@ -107,6 +121,7 @@ impl Exchange {
             passing: head_stage::passed_on(&head.headers, &call.request_id),
             call,
             _body: gathered,
+            _busy: busy,
         })
     }
 

@@ -17,15 +17,31 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::upstream::{Ask, Pool};
 use super::Exchange;
-use super::rest::of_fault;
+use super::rest::{Guard, of_fault};
 use crate::base::clock::now;
 
 /// Questions of one request that are asked at once.
 const AT_ONCE: usize = 8;
 
 impl Exchange {
-    /// Asks, after the opening record where this is the first round (D26).
+    /// Asks, after the opening record where this is the first round (D26). A caller who leaves
+    /// meanwhile is recorded as one.
     pub(super) async fn ask(
+        &self,
+        place: usize,
+        first: bool,
+        asked: &Asked,
+        passing: &[(HeaderName, HeaderValue)],
+        facts: &mut Facts,
+    ) -> Result<(), No> {
+        let mut guard = Guard::new(self, &Arc::new(asked.call().clone()));
+        let learned = self.ask_in_time(place, first, asked, passing, facts).await;
+        guard.disarm();
+        self.counted.store(false, Ordering::Relaxed);
+        learned
+    }
+
+    async fn ask_in_time(
         &self,
         place: usize,
         first: bool,
@@ -132,22 +148,11 @@ async fn answer(
         ..Ask::default()
     };
     let mut answer = pool.send(&ask).await.map_err(|fault| of_fault(&fault))?;
-    match answer.status {
-        StatusCode::OK if answer.is_json() => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE if !inquiry.is_search() => return Ok(None),
-        // a condition that the upstream rejects: of a batch, its entry is refused alone
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY
-            if inquiry.is_search() =>
-        {
-            return Ok(None);
-        }
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
-            return Err(No::new(Reason::UpstreamRejected));
-        }
-        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            return Err(No::new(Reason::UpstreamUnavailable).because("error status"));
-        }
-        _ => return Err(No::new(Reason::UpstreamInvalid).because("unexpected status")),
+    let status = answer.status;
+    if status != StatusCode::OK || !answer.is_json() {
+        // what isn't wanted is read all the same: that a row is missing costs no connection
+        answer.discard();
+        return unwanted(status, inquiry.is_search());
     }
     let mut whole = BytesMut::new();
     while let Some(piece) = answer.body.next().await.map_err(|fault| of_fault(&fault))? {
@@ -155,6 +160,26 @@ async fn answer(
         whole.extend_from_slice(&piece);
     }
     Ok(Some(whole.freeze()))
+}
+
+/// What an answer without a row says.
+fn unwanted(status: StatusCode, of_search: bool) -> Result<Option<Bytes>, No> {
+    Err(match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE if !of_search => return Ok(None),
+        // a condition that the upstream rejects: of a batch, its entry is refused alone
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY
+            if of_search =>
+        {
+            return Ok(None);
+        }
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
+            No::new(Reason::UpstreamRejected)
+        }
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            No::new(Reason::UpstreamUnavailable).because("error status")
+        }
+        _ => No::new(Reason::UpstreamInvalid).because("unexpected status"),
+    })
 }
 
 fn learn(facts: &mut Facts, question: Question, learned: Option<Bytes>) {

@@ -1,6 +1,7 @@
 //! The one place where answers and refusals become responses.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chartward_rules::record::Call;
@@ -17,6 +18,8 @@ use crate::base::metrics::Outcome;
 pub(super) struct Refused {
     pub(super) no: No,
     pub(super) call: Arc<Call>,
+    /// It was sent, and may have been done.
+    pub(super) sent: bool,
 }
 
 impl Refused {
@@ -24,7 +27,13 @@ impl Refused {
         Self {
             no,
             call: Arc::from(*call),
+            sent: false,
         }
+    }
+
+    /// The same of a request that was sent.
+    pub(super) fn sent(self) -> Self {
+        Self { sent: true, ..self }
     }
 }
 
@@ -39,9 +48,11 @@ pub(super) struct Answer {
 
 impl Exchange {
     pub(super) async fn refuse(&self, refused: Refused) -> Response<Body> {
-        let Refused { no, call } = refused;
+        let Refused { no, call, sent } = refused;
         let shared = &self.core.shared;
         let reason = no.reason;
+        // no guard's any more
+        self.counted.store(false, Ordering::Relaxed);
         let refusal = Refusal::new(no, call.clone());
         let recorded = match self.core.recorder.commit(refusal.entry()).await {
             Ok(receipt) => refusal.answer(receipt).ok(),
@@ -53,7 +64,11 @@ impl Exchange {
             Reason::JournalUnavailable
         });
         self.finished(Outcome::Refused);
-        let (head, released) = recorded.unwrap_or_else(|| Refusal::unrecorded(call.clone()));
+        let (mut head, released) = recorded.unwrap_or_else(|| Refusal::unrecorded(call.clone()));
+        if sent && self.interaction.as_ref().is_some_and(|i| i.is_unsafe()) {
+            // nobody is asked to do again what may be done
+            head.headers.retain(|(name, _)| *name != "retry-after");
+        }
         if reason == Reason::NotFound {
             self.tick().await;
         }
@@ -76,6 +91,7 @@ impl Exchange {
     }
 
     pub(super) fn finished(&self, outcome: Outcome) {
+        self.counted.store(true, Ordering::Relaxed);
         let metrics = &self.core.shared.metrics;
         let services = &self.view.version.services;
         if let Some(service) = self.place.and_then(|place| services.get(place)) {

@@ -1,10 +1,12 @@
 //! The end of a request's way: the windows of its answer, and the closing record.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use chartward_rules::decide::{Judge, Turn};
 use chartward_rules::fhir::interaction::Interaction;
+use chartward_rules::mask::Fault;
 use chartward_rules::proof::{Entry, Raw, Released};
 use chartward_rules::record::{self, Call};
 use chartward_rules::refusal::{AnswerHead, No, Reason, Refusal};
@@ -15,6 +17,7 @@ use super::super::upstream::{self, ReadBody};
 use super::renew::Renewal;
 use super::{Core, Exchange};
 use crate::base::clock::now;
+use crate::base::config::Limit;
 use crate::base::metrics::{Outcome, ServiceMetrics};
 
 /// What leaves at once, with the head where it is the first, and whether it is the last.
@@ -42,6 +45,13 @@ impl Rest {
         window
     }
 
+    fn of_rows(&self, fault: Fault) -> No {
+        if fault.what == Fault::ROW_TOO_LARGE {
+            self.core.shared.metrics.exceeded(Limit::RowBytes);
+        }
+        No::new(Reason::UpstreamInvalid).because(fault.what)
+    }
+
     async fn judged(&mut self) -> Result<Option<Window>, No> {
         loop {
             self.renew().await?;
@@ -52,8 +62,11 @@ impl Rest {
                     // the wait may have been long
                     self.renew().await?;
                     match chunk {
-                        Some(chunk) => self.judge.push(Raw::new(chunk)).map_err(of_rows)?,
-                        None => self.judge.end().map_err(of_rows)?,
+                        Some(chunk) => self
+                            .judge
+                            .push(Raw::new(chunk))
+                            .map_err(|f| self.of_rows(f))?,
+                        None => self.judge.end().map_err(|f| self.of_rows(f))?,
                     }
                 }
                 Turn::Held(mut held) => {
@@ -150,6 +163,7 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn new(exchange: &Exchange, call: &Arc<Call>) -> Self {
+        exchange.counted.store(true, Ordering::Relaxed);
         let services = &exchange.view.version.services;
         let service = exchange.place.and_then(|place| services.get(place));
         Self {
@@ -170,10 +184,35 @@ impl Guard {
         self.ended = true;
     }
 
+    /// What was sent may have changed something, and its caller is refused with this status: the
+    /// record says what is known of it.
+    pub(super) fn refused(&mut self, status: u16) {
+        let is_unsafe = self.interaction.as_ref().is_some_and(|i| i.is_unsafe());
+        if !std::mem::replace(&mut self.ended, true) && is_unsafe {
+            self.status = status;
+            self.close(match self.upstream {
+                Some(400..=499) => "rejected",
+                _ => "unknown",
+            });
+        }
+    }
+
     fn end(&mut self, word: &str, outcome: Outcome) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        self.close(word);
+        if let Some(service) = &self.service {
+            service.count(self.interaction.as_deref(), outcome);
+        }
+        self.core
+            .shared
+            .metrics
+            .request_seconds
+            .observe(self.began.elapsed().as_secs_f64());
+    }
+
+    fn close(&self, word: &str) {
         let closing = record::closing(
             &self.call,
             now(),
@@ -183,14 +222,6 @@ impl Guard {
             self.bytes,
         );
         self.core.recorder.note(Entry::own(closing));
-        if let Some(service) = &self.service {
-            service.count(self.interaction.as_deref(), outcome);
-        }
-        self.core
-            .shared
-            .metrics
-            .request_seconds
-            .observe(self.began.elapsed().as_secs_f64());
     }
 }
 
@@ -217,10 +248,7 @@ pub(super) fn of_upload(error: UploadError) -> No {
         UploadError::Long => No::new(Reason::TooLarge),
         UploadError::NoRoom => No::new(Reason::Overloaded),
         UploadError::Slow => No::new(Reason::NotUnderstood).because("the body took too long"),
+        UploadError::Trailers => No::new(Reason::NotUnderstood).because("trailers after the body"),
         UploadError::Broken => No::new(Reason::NotUnderstood).because("the body broke off"),
     }
-}
-
-fn of_rows(fault: chartward_rules::mask::Fault) -> No {
-    No::new(Reason::UpstreamInvalid).because(fault.what)
 }

@@ -137,7 +137,12 @@ impl ReadBody {
             }
             let incoming = &mut self.incoming;
             let frame = poll_fn(|cx| Pin::new(&mut *incoming).poll_frame(cx));
-            let until = self.deadline.min(Instant::now() + self.silence);
+            let now = Instant::now();
+            // what is there already would never be late: a slow caller finds something each time
+            if now >= self.deadline {
+                return Err(Fault::TotalTimeout);
+            }
+            let until = self.deadline.min(now + self.silence);
             let frame = match timeout_at(until, frame).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => {

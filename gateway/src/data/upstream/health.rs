@@ -24,8 +24,8 @@ pub fn watch(target: &Arc<Target>, metrics: &Metrics, on: &Handle) {
     if target.watched.swap(true, Ordering::Relaxed) {
         return;
     }
-    let figures = metrics.upstream_of(&target.name, target.servers.len());
-    for (at, healthy) in figures.healthy.into_iter().enumerate() {
+    let healthy = metrics.upstream_healthy(&target.name, target.servers.len());
+    for (at, healthy) in healthy.into_iter().enumerate() {
         healthy.set(1);
         if target.checks.is_some() {
             on.spawn(ask_again_and_again(Arc::downgrade(target), at, healthy));

@@ -117,6 +117,11 @@ impl Fault {
         )
     }
 
+    /// Whether nothing of the request can have reached the upstream.
+    pub fn is_unsent(&self) -> bool {
+        self.is_unreachable() || matches!(self, Self::Overloaded | Self::Request(_))
+    }
+
     /// What the record of a refusal says of it, without a value of anybody's.
     pub fn detail(&self) -> &'static str {
         match self {

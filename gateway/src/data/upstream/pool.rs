@@ -44,7 +44,7 @@ impl Pool {
             .map(|server| Connections::new(server.clone(), target.times))
             .collect();
         Self(Arc::new(Inner {
-            figures: metrics.upstream_of(&target.name, servers.len()),
+            figures: metrics.upstream_of(&target.name),
             target,
             metrics,
             servers,
@@ -60,7 +60,7 @@ impl Pool {
     /// several counts as no answer. Dropping the future closes the connection.
     pub async fn send(&self, ask: &Ask) -> Result<Answer, Fault> {
         let begun = Instant::now();
-        let place = Place::take(&self.0).await?;
+        let place = Place::take(&self.0, begun).await?;
         let sent = self.ask(ask, place, begun).await;
         let metrics = &self.0.metrics;
         metrics.upstream(match &sent {
@@ -227,11 +227,11 @@ pub(super) struct Place {
 }
 
 impl Place {
-    async fn take(pool: &Arc<Inner>) -> Result<Self, Fault> {
+    async fn take(pool: &Arc<Inner>, begun: Instant) -> Result<Self, Fault> {
         let (line, figures) = (&pool.target.line, &pool.figures);
         if !line.try_enter() {
             let _waiting = Raised::new(&figures.waiting);
-            if line.enter().await.is_err() {
+            if line.enter(begun + pool.target.times.total).await.is_err() {
                 figures.refused.inc();
                 return Err(Fault::Overloaded);
             }

@@ -143,6 +143,15 @@ impl Target {
 
 fn read(service: &Service, limits: &Limits, say: &mut impl FnMut(Span, String)) -> Option<Target> {
     let upstream = &service.upstream;
+    let times = Times {
+        connect: limits.upstream_connect,
+        response: limits.upstream_response,
+        total: limits.upstream_total,
+        idle: limits.upstream_idle,
+        most_idle: limits.upstream_idle_connections,
+    };
+    // before the files are read for use: where they change in between, the next reload sees it
+    let origin = Origin::of(service, times);
     let tls = if upstream.is_https() {
         let client = trust::client(&upstream.tls, service.name.span, say);
         Some((client?, name(&upstream.tls.name, say)?))
@@ -154,13 +163,6 @@ fn read(service: &Service, limits: &Limits, say: &mut impl FnMut(Span, String)) 
     let servers: Vec<_> = servers
         .map(|url| server(url, &tls, &authorization, say))
         .collect();
-    let times = Times {
-        connect: limits.upstream_connect,
-        response: limits.upstream_response,
-        total: limits.upstream_total,
-        idle: limits.upstream_idle,
-        most_idle: limits.upstream_idle_connections,
-    };
     Some(Target {
         name: service.name.value.as_str().into(),
         servers: servers.into_iter().collect::<Option<_>>()?,
@@ -172,7 +174,7 @@ fn read(service: &Service, limits: &Limits, say: &mut impl FnMut(Span, String)) 
         began: Instant::now(),
         ejecting: Mutex::default(),
         watched: AtomicBool::new(false),
-        origin: Origin::of(service, times),
+        origin,
     })
 }
 

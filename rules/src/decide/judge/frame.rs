@@ -180,6 +180,9 @@ impl<E: Entries> Frame<E> {
             (State::AfterEntry, b',') => self.go(State::Entry { first: false }, at + 1),
             (State::Entry { .. }, b'{') => {
                 let end = self.entries.entry(bytes, at, sink)?;
+                if end - at > self.row_max {
+                    return Err(fault(Fault::ROW_TOO_LARGE, at));
+                }
                 self.go(State::AfterEntry, end)
             }
             _ => Err(fault("unexpected character", at)),

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use super::{Permit, Service};
 use crate::mask::Fault;
 use crate::proof::{Entry, Raw, Receipt, Released, Ticket, WrongReceipt};
-use crate::record::{self, Call, Row, Time};
+use crate::record::{self, Call, Disclosed, Row, Time};
 use crate::refusal::{AnswerHead, No, Reason};
 pub(super) use batch::{Slot, refused};
 pub(super) use page::Page;
@@ -197,7 +197,7 @@ impl Judge {
         let pending = self.shape.push(chunk.into_inner(), &mut self.sink)?;
         if pending > self.row_max {
             return Err(Fault {
-                what: "row too large",
+                what: Fault::ROW_TOO_LARGE,
                 at: 0,
             });
         }
@@ -252,11 +252,14 @@ impl Judge {
         let json = record::disclosure(
             shared,
             now,
-            head.status,
-            &rows,
-            withheld,
-            bytes.len(),
-            self.parts,
+            &Disclosed {
+                status: head.status,
+                rows: &rows,
+                withheld,
+                bytes: bytes.len(),
+                part: self.parts,
+                written: self.shape.written(),
+            },
         );
         Held {
             bytes,

@@ -2,6 +2,8 @@
 //!
 //! The upstream's ids, meta, scores and modes never leave.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::frame::{Entries, Frame};
@@ -83,6 +85,9 @@ impl SetAnswer {
     }
 }
 
+/// Keys of an entry that are read.
+const KEYS: [&str; 4] = ["resource", "search", "fullUrl", "link"];
+
 impl Entries for SearchSet {
     fn entry(&mut self, bytes: &[u8], at: usize, sink: &mut Sink) -> Result<usize, Stop> {
         let from = self.written.mark(&sink.out);
@@ -126,10 +131,12 @@ impl SearchSet {
         loop {
             let key_at = expect(bytes, at, b'"')?;
             let text = scan::string(bytes, key_at)?;
-            let key = quoted(bytes, at, text.end).ok_or_else(|| fault("malformed key", at))?;
-            let known = ["resource", "search", "fullUrl", "link"]
-                .iter()
-                .position(|k| **k == *key);
+            let plain = bytes.get(key_at..text.end - 1).unwrap_or_default();
+            let key = match KEYS.iter().find(|k| k.as_bytes() == plain) {
+                Some(key) => Cow::Borrowed(*key),
+                None => quoted(bytes, at, text.end).ok_or_else(|| fault("malformed key", at))?,
+            };
+            let known = KEYS.iter().position(|k| **k == *key);
             let twice = match known.and_then(|i| seen.get_mut(i)) {
                 Some(seen) => std::mem::replace(seen, true),
                 None => {

@@ -15,6 +15,7 @@ use crate::decide::permit::json_head;
 use crate::decide::row::RowJudge;
 use crate::fhir::tables::TypeId;
 use crate::mask::Fault;
+use crate::record::Written;
 use crate::refusal::{AnswerHead, No, Reason};
 
 /// What an answer must be.
@@ -126,6 +127,14 @@ impl Shape {
             Self::History(history) => history.finish(sink).map(|()| End::Whole),
             Self::Write(write) => write.end(sink),
             Self::Batch(batch) => batch.finish(sink).map(|()| End::Whole),
+        }
+    }
+
+    /// What the upstream says it wrote.
+    pub(super) fn written(&self) -> Option<Written<'_>> {
+        match self {
+            Self::Write(write) => write.written(),
+            _ => None,
         }
     }
 

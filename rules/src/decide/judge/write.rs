@@ -10,10 +10,12 @@ use bytes::Bytes;
 
 use super::row::{fault, odd, one};
 use super::{End, Sink, UpstreamHead};
-use crate::decide::row::{Judged, RowJudge};
+use crate::decide::row::{Judged, RowJudge, type_at};
 use crate::fhir::tables::{TypeId, r4};
 use crate::fhir::target::is_id;
 use crate::mask::Fault;
+use crate::mask::scan::skip_space;
+use crate::record::Written;
 use crate::refusal::{AnswerHead, No, Reason};
 
 /// What was sent, as far as its answer depends on it.
@@ -45,6 +47,8 @@ pub(in crate::decide) struct WriteAnswer {
     version: Option<Box<str>>,
     status: u16,
     json: bool,
+    /// A body came that isn't JSON.
+    foreign: bool,
     bytes: Vec<u8>,
 }
 
@@ -65,6 +69,7 @@ impl WriteAnswer {
             version: None,
             status: 500,
             json: false,
+            foreign: false,
             bytes: Vec::new(),
         }
     }
@@ -82,13 +87,14 @@ impl WriteAnswer {
     pub(super) fn head(&mut self, head: UpstreamHead<'_>) -> Result<(), No> {
         let no = |reason| Err(No::new(reason));
         let aimed = matches!(self.wrote, Wrote::Changed | Wrote::Deleted);
+        self.json = head.json;
         match (head.status, self.wrote) {
             (200, Wrote::MadeAnew) => return no(Reason::VersionConflict),
             (200 | 202 | 204, Wrote::Deleted) => {
                 self.status = 204;
                 return Ok(());
             }
-            (200 | 201, _) => {}
+            (200 | 201, wrote) if wrote != Wrote::Deleted => {}
             (400, _) => return no(Reason::UpstreamRejected),
             (422, _) => return no(Reason::UpstreamRejectedContent),
             (404 | 410, _) if aimed => {
@@ -100,7 +106,6 @@ impl WriteAnswer {
             (status, _) => return Err(odd(status)),
         }
         self.status = head.status;
-        self.json = head.json;
         if let Some((id, version)) = head.location.and_then(|l| self.located(l)) {
             if self.id.as_deref().is_some_and(|known| known != id) {
                 return Err(No::new(Reason::UpstreamInvalid).because("another id was written"));
@@ -123,6 +128,7 @@ impl WriteAnswer {
     }
 
     pub(super) fn push(&mut self, chunk: &Bytes) -> usize {
+        self.foreign |= !self.json && !chunk.iter().all(u8::is_ascii_whitespace);
         // what can't be a row isn't kept
         if self.json && self.status != 204 && self.rows.is_some() {
             self.bytes.extend_from_slice(chunk);
@@ -132,6 +138,10 @@ impl WriteAnswer {
 
     pub(super) fn end(&mut self, sink: &mut Sink) -> Result<End, Fault> {
         let bytes = std::mem::take(&mut self.bytes);
+        if self.foreign {
+            // a page of somebody between: nobody says that anything was written
+            return Err(fault("not json"));
+        }
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(End::Whole);
         }
@@ -149,8 +159,9 @@ impl WriteAnswer {
                 }
                 sink.rows.push(row);
             }
-            // an outcome: the upstream's own words
-            Judged::Other => {}
+            // the upstream's own words
+            Judged::Other if is_outcome(&bytes) => {}
+            Judged::Other => return Err(fault("another type than was written")),
             Judged::Hidden => sink.withheld += 1,
         }
         Ok(End::Whole)
@@ -172,6 +183,17 @@ impl WriteAnswer {
         }
     }
 
+    /// The row that the upstream says it wrote, as far as it named it; `None` where it found one
+    /// that was there already.
+    pub(super) fn written(&self) -> Option<Written<'_>> {
+        let found = self.wrote == Wrote::MadeOnce && self.status == 200;
+        (!found).then(|| Written {
+            resource: r4().name(self.resource),
+            id: self.id.as_deref(),
+            version: self.version.as_deref().filter(|v| is_id(v)),
+        })
+    }
+
     /// Where the row is, under the public base.
     fn location(&self) -> Option<String> {
         let (base, name, id) = (&self.base, r4().name(self.resource), self.id.as_deref()?);
@@ -180,4 +202,9 @@ impl WriteAnswer {
             None => format!("{base}/{name}/{id}"),
         })
     }
+}
+
+fn is_outcome(bytes: &[u8]) -> bool {
+    let found = type_at(bytes, skip_space(bytes, 0)).ok().flatten();
+    found.is_some_and(|found| r4().name(found) == "OperationOutcome")
 }

@@ -1,11 +1,14 @@
 //! What leads out of an object: references, extensions, contained resources, rows inside rows.
 
+use std::borrow::Cow;
+
 use super::super::scan::{self, byte, skip_value};
+use super::super::sink::Sink;
 use super::super::view::{Act, NodeId, type_named};
 use super::{ANY, Ended, Kept, Kind, ProbeId, Stop, Walk, is_key, quoted};
 use crate::fhir::tables::TypeId;
 
-impl Walk<'_, '_> {
+impl<S: Sink> Walk<'_, '_, S> {
     pub(super) fn references(
         &mut self,
         at: usize,
@@ -47,7 +50,7 @@ impl Walk<'_, '_> {
         depth: u32,
     ) -> Result<Option<u8>, Stop> {
         let bytes = self.bytes;
-        let (mut reference, mut declared) = (None, None);
+        let (mut reference, mut declared, mut place) = (None, None, at);
         // most references begin so
         let plain = bytes
             .get(at..)
@@ -55,15 +58,21 @@ impl Walk<'_, '_> {
         if let Some(plain) = plain {
             let from = bytes.len() - plain.len();
             let text = scan::string(bytes, from)?;
-            reference = quoted(bytes, from - 1, text.end);
+            reference = match text.escaped {
+                false => bytes.get(from..text.end - 1).map(Cow::Borrowed),
+                true => quoted(bytes, from - 1, text.end).map(into_bytes),
+            };
+            place = from - 1;
         } else {
             scan::members(bytes, at, depth, |member| {
                 if is_key(&member, b"reference") {
-                    reference = quoted(bytes, member.value, member.end);
+                    reference = quoted(bytes, member.value, member.end).map(into_bytes);
+                    place = member.value;
                     return reference.is_none();
                 }
                 if is_key(&member, b"type") {
                     declared = quoted(bytes, member.value, member.end);
+                    self.out.read(member.value);
                 }
                 true
             })?;
@@ -77,7 +86,8 @@ impl Walk<'_, '_> {
                 .and_then(|name| type_named(name.as_bytes()));
             return Ok(Some(known.map_or(fallback, |t| copies.of(t))));
         };
-        if let Some(id) = reference.strip_prefix('#') {
+        self.out.followed(place);
+        if let Some(id) = reference.strip_prefix(b"#") {
             if id.is_empty() {
                 return Ok(Some(0));
             }
@@ -90,7 +100,7 @@ impl Walk<'_, '_> {
             };
             // several with one id: it goes with the first that goes
             let mut kept = None;
-            for one in contained.iter().filter(|c| *c.id == *id) {
+            for one in contained.iter().filter(|c| c.id.as_bytes() == id) {
                 if one.view.is_none() {
                     return Ok(None);
                 }
@@ -120,6 +130,7 @@ impl Walk<'_, '_> {
                 scan::members(bytes, at, depth, |member| {
                     if is_key(&member, b"url") {
                         url = quoted(bytes, member.value, member.end);
+                        self.out.read(member.value);
                     }
                     url.is_none()
                 })?;
@@ -181,12 +192,13 @@ impl Walk<'_, '_> {
     /// A resource inside another that is a row of its own; refused, the object around it goes.
     #[inline(never)]
     pub(super) fn inner_row(&mut self, at: usize, depth: u32) -> Ended {
+        self.out.parted();
         let end = skip_value(self.bytes, at, depth)?;
         let row = self.bytes.get(at..end).unwrap_or_default();
         match self.inner.row(row, depth)? {
             Some(masked) => {
                 self.cut(at, end);
-                self.out.extend_from_slice(&masked);
+                self.out.put(&masked);
                 Ok((end, Kept::Yes))
             }
             None => Ok((end, Kept::NorParent)),
@@ -197,12 +209,18 @@ impl Walk<'_, '_> {
 /// The type that a literal reference names: `Patient/1`, `https://x/fhir/Patient/1/_history/2`.
 ///
 /// A search in place of a reference names nothing: its value may look like any address.
-fn target(reference: &str) -> Option<TypeId> {
-    let bytes = reference.as_bytes();
-    if bytes.contains(&b'?') {
+fn target(reference: &[u8]) -> Option<TypeId> {
+    // most are a type and an id
+    let mut marks = memchr::memchr2_iter(b'/', b'?', reference);
+    let (first, second) = (marks.next()?, marks.next());
+    if second.is_none() && first + 1 < reference.len() {
+        let (name, rest) = reference.split_at_checked(first)?;
+        return rest.starts_with(b"/").then(|| type_named(name)).flatten();
+    }
+    if reference.contains(&b'?') {
         return None;
     }
-    let (before, last) = cut_at_slash(bytes)?;
+    let (before, last) = cut_at_slash(reference)?;
     match cut_at_slash(before) {
         Some((before, b"_history")) => {
             let (before, _) = cut_at_slash(before)?;
@@ -211,6 +229,13 @@ fn target(reference: &str) -> Option<TypeId> {
         Some((_, name)) => type_named(name),
         None if last.is_empty() => None,
         None => type_named(before),
+    }
+}
+
+fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }
 
@@ -236,12 +261,15 @@ mod tests {
             ("patient/1", None),
             ("Patient", None),
             ("Patient?name=Patient/1", None),
+            ("Patient/?name=1", None),
+            ("?Patient/1", None),
+            ("Patient/", None),
             ("urn:uuid:5f66ecbb", None),
             ("_history/2", None),
             ("", None),
             ("/", None),
         ] {
-            let found = target(reference).map(|t| r4().name(t));
+            let found = target(reference.as_bytes()).map(|t| r4().name(t));
             assert_eq!(found, name, "{reference}");
         }
     }

@@ -3,10 +3,11 @@
 //! something was hidden there (D7).
 
 use super::super::scan::{self, byte, skip_value};
+use super::super::sink::Sink;
 use super::super::view::NodeId;
 use super::{Ended, Kept, Kind, ProbeId, Stop, Walk, is_key};
 
-impl Walk<'_, '_> {
+impl<S: Sink> Walk<'_, '_, S> {
     /// A repeating primitive under a view that hides something. An item without a value stays as
     /// `null` only where its sibling stays: else it would tell that there was one (D7).
     #[allow(
@@ -48,7 +49,7 @@ impl Walk<'_, '_> {
             match byte(walk.bytes, at)? {
                 b'n' | b'{' | b'[' if stays => {
                     walk.cut(at, end);
-                    walk.out.extend_from_slice(b"null");
+                    walk.out.put(b"null");
                     Ok((end, Kept::Yes))
                 }
                 b'n' | b'{' | b'[' => Ok((end, Kept::No)),
@@ -69,7 +70,7 @@ impl Walk<'_, '_> {
         let Some(at) = self.array_of(&[b"_", key].concat(), object, depth)? else {
             return Ok(left);
         };
-        let (length, run) = (self.out.len(), self.run);
+        let (length, run) = (self.out.length(), self.run);
         self.run = at;
         self.array(at, depth, |walk, at, depth| {
             let (end, kept) = walk.enter(at, node, None, depth, Kind::Plain)?;
@@ -111,7 +112,7 @@ impl Walk<'_, '_> {
                 left = true;
             } else if has_value {
                 walk.back(mark, end);
-                walk.out.extend_from_slice(b"null");
+                walk.out.put(b"null");
                 return Ok((end, Kept::Yes));
             }
             Ok((end, kept))
