@@ -259,7 +259,13 @@ impl Exchange {
     /// Decision, record, upstream, judged windows.
     async fn serve(&self, entered: Entered) -> Response<Body> {
         match self.try_serve(entered).await {
-            Ok(answer) => self.reply(answer),
+            Ok(answer) => {
+                // a batch's "not found" tells as little by its time as one alone
+                if self.interaction.as_ref().is_some_and(|i| i.may_miss()) {
+                    self.tick().await;
+                }
+                self.reply(answer)
+            }
             Err(refused) => self.refuse(refused).await,
         }
     }

@@ -62,7 +62,7 @@ impl Question {
 pub(crate) enum Learned {
     /// The upstream's whole answer, 200 and JSON.
     Answer(Bytes),
-    /// 404 or 410.
+    /// 404 or 410; of a search that the upstream rejects it.
     Missing,
 }
 
@@ -82,7 +82,7 @@ impl Facts {
             .push((question, Learned::Answer(answer.into_inner())));
     }
 
-    /// The upstream said 404 or 410.
+    /// The upstream said 404 or 410, or rejected a search.
     pub fn learn_missing(&mut self, question: Question) {
         self.0.push((question, Learned::Missing));
     }

@@ -126,7 +126,7 @@ fn the_compartment_of_a_missing_patient_looks_like_that_of_a_hidden_one() {
     };
     for how in 0..3 {
         let mut there = Store::of(&[patient("secret"), open.clone()]);
-        let mut missing = Store::of(&[open.clone()]);
+        let mut missing = Store::of(std::slice::from_ref(&open));
         missing.strict_compartments = true;
         there.strict_compartments = true;
         let (one, other) = (asked(&mut there, how), asked(&mut missing, how));

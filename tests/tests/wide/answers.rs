@@ -1,5 +1,7 @@
 //! What an upstream says of a Bundle's entries: told lies, the gateway tells nothing.
 
+use std::time::{Duration, Instant};
+
 use chartward_tests::{Request, Script, need};
 use serde_json::{Value, json};
 
@@ -350,4 +352,86 @@ fn the_compartment_of_a_missing_patient_is_as_empty_as_that_of_a_hidden_one() {
             .all(|(status, body)| *status == 200 && !body.contains(MARKER)),
         "{answers:?}"
     );
+}
+
+#[test]
+fn an_entry_whose_question_is_rejected_is_refused_alone() {
+    if !need("binary") {
+        return;
+    }
+    let wide = Wide::open(
+        |setup| setup,
+        |seen| match (seen.method.as_str(), seen.target.contains("odd")) {
+            ("GET", true) => Script::json(400, &outcome().to_string()),
+            ("GET", false) => Script::json(200, &patient("a").to_string()),
+            _ => {
+                let good = json!({ "resource": patient("a"), "response": { "status": "200" } });
+                Script::json(200, &bundle("batch-response", &[good]).to_string())
+            }
+        },
+    );
+    let entries = [
+        ask("DELETE", "Patient?identifier=odd"),
+        ask("GET", "Patient/a"),
+    ];
+    let answer = wide.post("clerk", &bundle("batch", &entries));
+    assert_eq!(statuses(&answer), ["400", "200"], "{}", answer.text());
+    assert!(!answer.holds(MARKER.as_bytes()));
+    let answer = wide.post("clerk", &bundle("transaction", &entries));
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (400, "upstream-rejected"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn a_batch_that_may_miss_a_row_comes_at_a_tick() {
+    if !need("binary") {
+        return;
+    }
+    const TICK: Duration = Duration::from_millis(250);
+    let wide = Wide::open(
+        |setup| setup.listen("refusal_quantum = \"250ms\""),
+        |seen| match (seen.method.as_str(), seen.target.as_str()) {
+            ("GET", "/fhir/Patient/secret") => Script::json(200, &secret("secret").to_string()),
+            ("POST", _) => {
+                let answers: Vec<Value> = sent(seen)
+                    .iter()
+                    .map(|entry| match entry["request"]["url"].as_str() {
+                        Some("Patient/secret") => {
+                            json!({ "resource": secret("secret"), "response": { "status": "200" } })
+                        }
+                        Some(url) if url.contains('?') => {
+                            json!({ "resource": set(&[], None), "response": { "status": "200" } })
+                        }
+                        _ => json!({ "response": { "status": "404" } }),
+                    })
+                    .collect();
+                Script::json(200, &bundle("batch-response", &answers).to_string())
+            }
+            _ => Script::json(404, "{}"),
+        },
+    );
+    let _ = wide.get("clerk", "/fhir/metadata");
+    for method in ["GET", "DELETE"] {
+        for id in ["secret", "missing"] {
+            let entry = ask(method, &format!("Patient/{id}"));
+            let began = Instant::now();
+            let answer = wide.post("clerk", &bundle("batch", &[entry]));
+            let took = began.elapsed();
+            assert_eq!(statuses(&answer), ["404"], "{method} {id}");
+            assert!(took >= TICK, "{method} {id}: {took:?}");
+        }
+    }
+    // what misses nothing doesn't wait
+    let quick = (0..5).any(|_| {
+        let began = Instant::now();
+        let entry = ask("GET", "Patient?gender=female");
+        let answer = wide.post("clerk", &bundle("batch", &[entry]));
+        assert_eq!(answer.status, 200);
+        began.elapsed() < TICK
+    });
+    assert!(quick);
 }

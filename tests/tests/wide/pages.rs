@@ -113,7 +113,10 @@ fn a_handle_is_of_use_at_its_own_place_only() {
             ask("DELETE", &format!("Patient?_page={handle}")),
             ask("GET", &format!("Patient/p1?_page={handle}")),
         ] {
-            let answer = wide.post("editor", &bundle("transaction", &[entry.clone()]));
+            let answer = wide.post(
+                "editor",
+                &bundle("transaction", std::slice::from_ref(&entry)),
+            );
             assert_eq!(answer.status, 400, "{entry}: {}", answer.text());
         }
         for more in [

@@ -133,7 +133,7 @@ impl Room {
     }
 }
 
-/// The upstream's answer; `None` where it says that there is none.
+/// The upstream's answer; `None` where it says that there is none, or that a search is none.
 async fn answer(
     pool: &Pool,
     question: &Question,
@@ -166,7 +166,13 @@ async fn answer(
 fn unwanted(status: StatusCode, of_search: bool) -> Result<Option<Bytes>, No> {
     Err(match status {
         StatusCode::NOT_FOUND | StatusCode::GONE if !of_search => return Ok(None),
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
+        // a condition that the upstream rejects: of a batch, its entry is refused alone
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY
+            if of_search =>
+        {
+            return Ok(None);
+        }
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
             No::new(Reason::UpstreamRejected)
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {

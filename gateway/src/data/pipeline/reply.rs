@@ -70,7 +70,7 @@ impl Exchange {
             head.headers.retain(|(name, _)| *name != "retry-after");
         }
         if reason == Reason::NotFound {
-            wait_for_tick(self.began, self.view.version.quantum).await;
+            self.tick().await;
         }
         let length = Some(released.len());
         self.reply(Answer {
@@ -79,6 +79,11 @@ impl Exchange {
             length,
             request_id: call.request_id.clone(),
         })
+    }
+
+    /// D15: the time of a "not found" doesn't tell why.
+    pub(super) async fn tick(&self) {
+        wait_for_tick(self.began, self.view.version.quantum).await;
     }
 
     pub(super) fn reply(&self, answer: Answer) -> Response<Body> {
@@ -125,7 +130,7 @@ impl Answer {
     }
 }
 
-/// D15: the time of a "not found" doesn't tell why.
+/// Until the next tick since the request began.
 async fn wait_for_tick(began: Instant, quantum: Duration) {
     let nanos = quantum.as_nanos().max(1);
     let passed = began.elapsed().as_nanos();

@@ -302,6 +302,16 @@ impl Interaction {
         !self.is_unsafe() || matches!(self, Self::Bundle(_))
     }
 
+    /// Whether a row may be missing in its answer that isn't an answer of its own: in a batch (D15).
+    pub fn may_miss(&self) -> bool {
+        let Self::Bundle(bundle) = self else {
+            return false;
+        };
+        let mut asked = bundle.entries.iter().flat_map(|entry| &entry.asks);
+        !bundle.transaction
+            && asked.any(|asks| !matches!(asks, Self::Search(_) | Self::SystemSearch(_)))
+    }
+
     /// Whether it changes something upstream, a Bundle's entries included.
     pub fn writes(&self) -> bool {
         match self {
