@@ -405,7 +405,7 @@ impl Exchange {
                     guard.disarm();
                     return Err(refuse(no));
                 }
-                guard.refused(no.reason.status());
+                guard.refused(no.reason);
                 return Err(refuse(no).sent());
             }
         };
@@ -419,7 +419,7 @@ impl Exchange {
             last_modified: answer.last_modified(),
         };
         if let Err(no) = judge.head(head) {
-            guard.refused(no.reason.status());
+            guard.refused(no.reason);
             answer.discard();
             return Err(refuse(no).sent());
         }
@@ -465,7 +465,7 @@ impl Exchange {
                 Err(refuse(No::new(Reason::NotFound).because("not visible")))
             }
             Err(no) => {
-                rest.guard.refused(no.reason.status());
+                rest.guard.refused(no.reason);
                 let call = rest.refused.take().unwrap_or(call);
                 let sent = true;
                 Err(Refused { no, call, sent })

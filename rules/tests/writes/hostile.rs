@@ -295,3 +295,86 @@ fn a_patch_makes_nothing_that_could_not_be_sent() {
         assert_eq!(reply.status, status, "{times}");
     }
 }
+
+#[test]
+fn nothing_that_is_aimed_at_a_hidden_row_tells_that_it_is_there() {
+    let grants = r#"
+  [[role.grant]]
+  on = ["Observation"]
+  can = ["read", "search", "history", "create", "update", "patch", "delete"]
+  where = "status=final"
+"#;
+    type Aim = (&'static str, String, Option<Value>);
+    let aims = |id: &str| -> Vec<Aim> {
+        let (by_id, found) = (
+            format!("/Observation/{id}"),
+            format!("/Observation?_id={id}"),
+        );
+        let named = format!("/Observation?identifier={id}");
+        let patch = json!([{"op": "test", "path": "/status", "value": "final"}]);
+        let body = row(Some(id), "final", "n");
+        vec![
+            ("GET", by_id.clone(), None),
+            ("GET", format!("{by_id}/_history"), None),
+            ("GET", format!("{by_id}/_history/1"), None),
+            ("GET", format!("{by_id}/_history/2"), None),
+            ("PUT", by_id.clone(), Some(body)),
+            ("PATCH", by_id.clone(), Some(patch.clone())),
+            ("DELETE", by_id, None),
+            ("PUT", found.clone(), Some(row(None, "final", "n"))),
+            ("PUT", found.clone(), Some(row(Some(id), "final", "n"))),
+            ("PATCH", found.clone(), Some(patch.clone())),
+            ("DELETE", found, None),
+            ("PUT", named.clone(), Some(row(None, "final", "n"))),
+            ("PATCH", named.clone(), Some(patch)),
+            ("DELETE", named, None),
+        ]
+    };
+    // hidden by a condition now, by a label, deleted, visible once; and never there
+    let seen = |id: &str, if_match: Option<&str>, at: usize| {
+        let mut server = store();
+        let gone = ("Observation".to_owned(), "erased".to_owned());
+        server
+            .rows
+            .insert(gone, vec![Some(row(Some("erased"), "final", "n")), None]);
+        let mut once = row(Some("change"), "final", "n");
+        once["meta"] = json!({"versionId": "1"});
+        let mut now = row(Some("change"), "preliminary", "n");
+        now["meta"] = json!({"versionId": "2"});
+        let changed = ("Observation".to_owned(), "change".to_owned());
+        server.rows.insert(changed, vec![Some(once), Some(now)]);
+        let before = server.rows.clone();
+        let (method, target, body) = aims(id).swap_remove(at);
+        let asks = Asks {
+            method,
+            target: &target,
+            body,
+            if_match,
+            if_none_exist: None,
+        };
+        let reply = asked(grants, &mut server, &asks);
+        assert_eq!(server.rows, before, "{method} {target}");
+        let trace: Vec<String> = server.trace.iter().map(|t| t.replace(id, "ID")).collect();
+        (reply, trace)
+    };
+    let mut told = 0;
+    for at in 0..aims("x").len() {
+        for if_match in [None, Some("W/\"1\""), Some("W/\"2\"")] {
+            let missing = seen("nobody", if_match, at);
+            // a read hangs on no version
+            let is_odd = if_match.is_some() && aims("x")[at].0 == "GET";
+            let due = if is_odd { 400 } else { 404 };
+            assert_eq!(missing.0.status, due, "{if_match:?} {:?}", aims("x")[at]);
+            for id in ["hidden", "labelled", "erased", "change"] {
+                assert_eq!(
+                    seen(id, if_match, at),
+                    missing,
+                    "{id} {if_match:?} {:?}",
+                    aims(id)[at]
+                );
+                told += 1;
+            }
+        }
+    }
+    assert_eq!(told, 14 * 3 * 4);
+}

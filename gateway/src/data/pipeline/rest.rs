@@ -184,14 +184,15 @@ impl Guard {
         self.ended = true;
     }
 
-    /// What was sent may have changed something, and its caller is refused with this status: the
+    /// What was sent may have changed something, and its caller is refused for this reason: the
     /// record says what is known of it.
-    pub(super) fn refused(&mut self, status: u16) {
+    pub(super) fn refused(&mut self, reason: Reason) {
         let is_unsafe = self.interaction.as_ref().is_some_and(|i| i.is_unsafe());
         if !std::mem::replace(&mut self.ended, true) && is_unsafe {
-            self.status = status;
-            self.close(match self.upstream {
-                Some(400..=499) => "rejected",
+            self.status = reason.status();
+            self.close(match (reason, self.upstream) {
+                // a row that was there already (D20)
+                (Reason::VersionConflict, _) | (_, Some(400..=499)) => "rejected",
                 _ => "unknown",
             });
         }
