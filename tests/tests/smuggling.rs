@@ -28,9 +28,6 @@ struct Stage {
     _tokens: Tokens,
 }
 
-/// A way to send a payload, and what came of it.
-type Way = fn(&Gateway, &Maker, &Payload, usize) -> talk::Outcome;
-
 impl Stage {
     fn open() -> Self {
         let upstream = Upstream::start(ledger::echo);

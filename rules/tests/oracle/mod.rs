@@ -299,11 +299,16 @@ impl View<'_> {
             let hides = match self.sees(path) {
                 // `show` never takes extensions whole: they are kept by their URL
                 Sees::Shown if e.name == "extension" => {
-                    let whole = |g: &&Grant| {
-                        !matches!(g.lists, Lists::Show(_))
-                            && sees(g, self.resource, path) == Sees::Shown
+                    let takes_whole = |g: &&&Grant| !matches!(g.lists, Lists::Show(_));
+                    let others = View {
+                        grants: self.grants.iter().filter(takes_whole).copied().collect(),
+                        resource: self.resource,
                     };
-                    !self.grants.iter().any(whole)
+                    match others.sees(path) {
+                        Sees::Shown => false,
+                        Sees::Hidden => true,
+                        Sees::Part => complex(e).any(|s| others.hides(s, path)),
+                    }
                 }
                 Sees::Shown => false,
                 Sees::Hidden => true,
