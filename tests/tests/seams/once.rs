@@ -94,21 +94,33 @@ fn a_question_goes_out_again_and_the_write_after_it_once() {
         }
     });
     let client = stage.gateway.client();
+    let mut whole = 0;
     for n in 0..40 {
         let id = format!("q{n}");
         let request = Request::new("PUT", &format!("/fhir/Patient/{id}"));
         let request = request.body(FHIR, patient(&id).to_string().as_bytes());
         let answer = client.send(request.bearer(&stage.token("editor")));
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-    for n in 0..40 {
-        let id = format!("/q{n}");
+        // a write that was on its way into a connection when that closed isn't made again
+        assert!(
+            [200, 502].contains(&answer.status),
+            "{} {}",
+            answer.status,
+            answer.text()
+        );
         let seen = stage.upstream.seen();
         let puts = seen
             .iter()
-            .filter(|s| s.method == "PUT" && s.target.ends_with(&id));
-        assert_eq!(puts.count(), 1, "{id}");
+            .filter(|s| s.method == "PUT" && s.target.ends_with(&format!("/{id}")));
+        let puts = puts.count();
+        assert!(
+            puts <= 1 && (puts == 1 || answer.status == 502),
+            "{id}: {puts} times, told as {}",
+            answer.status
+        );
+        whole += usize::from(answer.status == 200);
     }
+    // half of the questions close nothing, and those that find theirs closed go out again
+    assert!(whole >= 15, "{whole} of 40");
     stage.at_rest("the writes");
 }
 
