@@ -511,7 +511,7 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
                 let slash = text.bytes().position(|b| b == b'/');
                 match slash.and_then(|at| text.split_at_checked(at)) {
                     Some(("Patient", id)) if is_id(below(id)) => {
-                        if known.insert(below(id)) {
+                        if is_new(below(id), &ids, &mut known) {
                             ids.push(below(id).into());
                         }
                     }
@@ -525,6 +525,17 @@ fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
                 Whose::Unclear(ids)
             }
         }
+    }
+}
+
+/// Whether a patient isn't among those found yet. Most rows have one; a set is made for the few that
+/// have many.
+fn is_new<'a>(id: &'a str, ids: &[Box<str>], known: &mut HashSet<&'a str>) -> bool {
+    const FEW: usize = 8;
+    match ids.len() {
+        0 => true,
+        few if few < FEW => !ids.iter().any(|one| **one == *id),
+        _ => !ids.iter().take(FEW).any(|one| **one == *id) && known.insert(id),
     }
 }
 
