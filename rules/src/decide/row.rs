@@ -608,3 +608,21 @@ fn empty() -> Arc<str> {
     static EMPTY: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| Arc::from(""));
     EMPTY.clone()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patient_is_found_once_among_few_and_among_many() {
+        let (mut ids, mut known) = (Vec::<Box<str>>::new(), HashSet::new());
+        let all: Vec<String> = (0..90).map(|n| format!("p{}", n % 30)).collect();
+        for id in &all {
+            if is_new(id, &ids, &mut known) {
+                ids.push(id.as_str().into());
+            }
+        }
+        let once: Vec<Box<str>> = (0..30).map(|n| format!("p{n}").into()).collect();
+        assert_eq!(ids, once);
+    }
+}
