@@ -21,6 +21,7 @@ mod searches;
 pub(crate) mod stance;
 mod standing;
 mod stored;
+mod whose;
 mod writable;
 mod writes;
 

@@ -1,12 +1,12 @@
 //! One row judged: which grants match it, under which view it leaves, or that it doesn't.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::stance::{self, Candidates, Sighted, Stance};
+use super::whose::{Whose, patients};
 use crate::fhir::labels;
-use crate::fhir::tables::{SubjectRule, TypeId, r4};
+use crate::fhir::tables::{TypeId, r4};
 use crate::fhir::target::is_id;
 use crate::mask::form::{By, Forms, Notes};
 use crate::mask::probe::{Finding, by_object, of_object};
@@ -479,83 +479,6 @@ impl Inner for Bench {
     }
 }
 
-/// Whose record a row is.
-enum Whose {
-    /// These patients'; there may be none.
-    Known(Vec<Box<str>>),
-    /// It can't be told.
-    Unclear(Vec<Box<str>>),
-}
-
-impl Whose {
-    fn into_ids(self) -> Vec<Box<str>> {
-        match self {
-            Self::Known(ids) | Self::Unclear(ids) => ids,
-        }
-    }
-}
-
-fn patients(resource: TypeId, findings: &[Finding<'_>]) -> Whose {
-    let of = |question: u16| findings.iter().filter(move |f| f.slot.question == question);
-    match r4().subject(resource) {
-        SubjectRule::Itself => {
-            Whose::Known(of(stance::ID).map(|f| f.text.as_ref().into()).collect())
-        }
-        SubjectRule::NoPatient | SubjectRule::Undetermined => Whose::Unclear(Vec::new()),
-        SubjectRule::Paths(_) => {
-            let mut ids: Vec<Box<str>> = Vec::new();
-            let mut known = HashSet::new();
-            let mut clear = true;
-            for finding in of(stance::SUBJECT) {
-                let text = without_version(&finding.text);
-                let slash = text.bytes().position(|b| b == b'/');
-                match slash.and_then(|at| text.split_at_checked(at)) {
-                    Some(("Patient", id)) if is_id(below(id)) => {
-                        if is_new(below(id), &ids, &mut known) {
-                            ids.push(below(id).into());
-                        }
-                    }
-                    Some((other, id)) if r4().resource(other).is_some() && is_id(below(id)) => {}
-                    _ => clear = false,
-                }
-            }
-            if clear {
-                Whose::Known(ids)
-            } else {
-                Whose::Unclear(ids)
-            }
-        }
-    }
-}
-
-/// Whether a patient isn't among those found yet. Most rows have one; a set is made for the few that
-/// have many.
-fn is_new<'a>(id: &'a str, ids: &[Box<str>], known: &mut HashSet<&'a str>) -> bool {
-    const FEW: usize = 8;
-    match ids.len() {
-        0 => true,
-        few if few < FEW => !ids.iter().any(|one| **one == *id),
-        _ => !ids.iter().take(FEW).any(|one| **one == *id) && known.insert(id),
-    }
-}
-
-/// A reference without its `/_history/…`.
-fn without_version(reference: &str) -> &str {
-    // most have one `/` and nothing to look for
-    let slashes = reference.bytes().map(|b| usize::from(b == b'/'));
-    match slashes.sum::<usize>() {
-        0..=2 => reference,
-        _ => reference
-            .split_once("/_history/")
-            .map_or(reference, |(before, _)| before),
-    }
-}
-
-/// What follows the slash.
-fn below(rest: &str) -> &str {
-    rest.strip_prefix('/').unwrap_or(rest)
-}
-
 /// The type of the resource at `at`, by its `resourceType` wherever that stands; `None` for one
 /// that the tables don't know.
 pub(super) fn type_at(bytes: &[u8], at: usize) -> Result<Option<TypeId>, Stop> {
@@ -607,22 +530,4 @@ fn items(bytes: &[u8], at: usize) -> Result<Vec<usize>, Stop> {
 fn empty() -> Arc<str> {
     static EMPTY: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| Arc::from(""));
     EMPTY.clone()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_patient_is_found_once_among_few_and_among_many() {
-        let (mut ids, mut known) = (Vec::<Box<str>>::new(), HashSet::new());
-        let all: Vec<String> = (0..90).map(|n| format!("p{}", n % 30)).collect();
-        for id in &all {
-            if is_new(id, &ids, &mut known) {
-                ids.push(id.as_str().into());
-            }
-        }
-        let once: Vec<Box<str>> = (0..30).map(|n| format!("p{n}").into()).collect();
-        assert_eq!(ids, once);
-    }
 }
